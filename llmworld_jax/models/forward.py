@@ -1,0 +1,169 @@
+r"""The forward pass of a Llama, pure: tokens in, final hidden states and key/value cache out.
+
+``forward`` reads one sequence causally. ``tree_forward`` hangs nodes (prefixes of possible continuations) on the
+cache of a sequence. Both are unbatched: batch with ``jax.vmap``. The unembedding is separate (``logits``), so that
+only the rows and tokens that are read are computed, in float32.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .attention import causal_attention, cascade_attention
+from .layers import Precision, gated_mlp, matmul, project_heads, rms_norm
+from .llama import Block, Llama
+from .rope import rotate, rotation
+
+
+class KVCache(NamedTuple):
+    """Rotated keys and values of every block, head-major."""
+
+    k: Float[Array, "layer kv_head position head_dim"]
+    v: Float[Array, "layer kv_head position head_dim"]
+
+
+class Output(NamedTuple):
+    """What one pass returns. ``taps[site]`` is ``[layer, position, width]``."""
+
+    hidden: Float[Array, "position d_model"]
+    cache: KVCache
+    taps: dict[str, Array]
+
+
+class Branches(NamedTuple):
+    """Nodes to hang on a prefix: ``row`` runs over every node of every state in a chunk.
+
+    ``ancestors[row, slot]`` are indices of rows (itself in the last slot); unseen slots are masked.
+    ``visible`` is how many tokens of the prefix the node sees, ``positions`` its own position.
+    """
+
+    tokens: Int[Array, " row"]
+    positions: Int[Array, " row"]
+    visible: Int[Array, " row"]
+    ancestors: Int[Array, "row slot"]
+    seen: Bool[Array, "row slot"]
+
+
+def embed(model: Llama, tokens: Int[Array, "*rows"]) -> Float[Array, "*rows d_model"]:
+    """Token embeddings."""
+    return model.embed[...][tokens]
+
+
+def logits(
+    model: Llama,
+    hidden: Float[Array, "*rows d_model"],
+    tokens: Int[Array, " choice"] | None = None,
+    *,
+    precision: Precision = "highest",
+) -> Float[Array, "*rows choice"]:
+    """Scores of ``tokens`` (default: the whole vocabulary), in at least float32.
+
+    Args:
+        hidden: final hidden states, as ``forward`` returns them (already normalised).
+    """
+    wide = jnp.promote_types(hidden.dtype, jnp.float32)
+    if model.head is None:
+        weight = model.embed[...] if tokens is None else model.embed[...][tokens]
+        weight = weight.T
+    else:
+        weight = model.head[...] if tokens is None else model.head[...][:, tokens]
+    return jnp.matmul(hidden.astype(wide), weight.astype(wide), precision=precision)
+
+
+def forward(
+    model: Llama,
+    inputs: Int[Array, " position"] | Float[Array, "position d_model"],
+    *,
+    cache: KVCache | None = None,
+    positions: Int[Array, " position"] | None = None,
+    taps: tuple[str, ...] = (),
+    remat: bool = False,
+    precision: Precision = "highest",
+) -> Output:
+    """Read one sequence causally.
+
+    Args:
+        inputs: token ids, or embeddings to put in their place (soft prompts, gradients).
+        cache: what came before; the returned cache is the two together.
+        positions: rotary positions; by default they continue the cache.
+        taps: sites (``axes.SITES``) to return for every layer.
+        remat: recompute each block in the backward pass instead of keeping its intermediates.
+        precision: of every matrix product (``jax.lax.Precision``); matters on TPU and GPU.
+    """
+    config = model.config
+    h = inputs if jnp.issubdtype(inputs.dtype, jnp.floating) else embed(model, inputs)
+    past = 0 if cache is None else cache.k.shape[2]
+    if positions is None:
+        positions = jnp.arange(past, past + h.shape[0], dtype=jnp.int32)
+    cos, sin = rotation(config, positions, h.dtype)
+
+    def body(h, xs):
+        block, old = xs
+        q, k, v = _qkv(block, model, h, cos, sin, precision)
+        k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
+        if old is not None:
+            k, v = jnp.concatenate((old.k, k), axis=1), jnp.concatenate((old.v, v), axis=1)
+        h, sites = _finish(block, model, h, causal_attention(q, k, v, precision), precision)
+        return h, (KVCache(k, v), {site: sites[site] for site in taps})
+
+    step = jax.checkpoint(body, prevent_cse=False) if remat else body
+    h, (cache, tapped) = jax.lax.scan(step, h, (model.layers, cache))
+    return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
+
+
+def tree_forward(
+    model: Llama,
+    cache: KVCache,
+    branches: Branches,
+    *,
+    remat: bool = False,
+    precision: Precision = "highest",
+) -> Float[Array, "row d_model"]:
+    """Final hidden state of every node, as if its prefix, ancestors and itself had been read as one sequence.
+
+    Each node attends to ``visible`` prefix tokens and to its ancestors and itself: equal to re-running
+    prefix + branch, at the cost of the branch tokens alone.
+    """
+    h = embed(model, branches.tokens)
+    cos, sin = rotation(model.config, branches.positions, h.dtype)
+    extent = jnp.max(branches.visible)
+
+    def body(h, xs):
+        block, prefix = xs
+        q, k, v = _qkv(block, model, h, cos, sin, precision)
+        attended = cascade_attention(
+            q, prefix.k, prefix.v, branches.visible,
+            k[branches.ancestors], v[branches.ancestors], branches.seen, extent, precision,
+        )  # fmt: skip
+        return _finish(block, model, h, attended, precision)[0], None
+
+    step = jax.checkpoint(body, prevent_cse=False) if remat else body
+    h, _ = jax.lax.scan(step, h, (model.layers, cache))
+    return rms_norm(h, model.final_norm[...], model.config.norm_eps)
+
+
+def _qkv(
+    block: Block, model: Llama, h: Array, cos: Array, sin: Array, precision: Precision
+) -> tuple[Array, Array, Array]:
+    """Rotated, scaled queries and rotated keys and values, ``[row, heads, head_dim]``."""
+    hd = model.config.head_dim
+    x = rms_norm(h, block.attn_norm[...], model.config.norm_eps)
+    q = rotate(project_heads(x, block.q[...], hd, precision), cos, sin)
+    k = rotate(project_heads(x, block.k[...], hd, precision), cos, sin)
+    return q * jnp.asarray(hd**-0.5, q.dtype), k, project_heads(x, block.v[...], hd, precision)
+
+
+def _finish(
+    block: Block, model: Llama, h: Array, attended: Array, precision: Precision
+) -> tuple[Array, dict[str, Array]]:
+    """Output projection, residual additions and the MLP; also every site's value."""
+    attn_out = matmul(attended, block.o[...], precision)
+    mid = h + attn_out
+    mlp_out, neurons = gated_mlp(block, rms_norm(mid, block.mlp_norm[...], model.config.norm_eps), precision)
+    post = mid + mlp_out
+    sites = dict(
+        resid_pre=h, attn_out=attn_out, resid_mid=mid, mlp_act=neurons, mlp_out=mlp_out, resid_post=post
+    )
+    return post, sites

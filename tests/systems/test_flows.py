@@ -1,0 +1,55 @@
+"""The Lorenz flow: accuracy against an independent solver, and the laws every solution obeys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from systems import Lorenz
+
+STATES = np.array([[0.2, 2.01, 23.02], [-8.0, -9.0, 25.0], [15.0, 20.0, 30.0], [1e-3, 0.0, 5.0]])
+
+
+def reference(state, interval):
+    def field(t, y):
+        return [10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]]
+
+    return solve_ivp(field, (0, interval), state, method="DOP853", rtol=1e-12, atol=1e-12).y[:, -1]
+
+
+@pytest.mark.parametrize(("x64", "tolerance", "error"), [(False, 1e-6, 3e-4), (True, 1e-11, 1e-8)])
+def test_flow_agrees_with_a_tighter_independent_solver(x64, tolerance, error):
+    with jax.enable_x64(x64):
+        system = Lorenz(tolerance=tolerance)
+        following = np.asarray(jax.jit(jax.vmap(system.flow))(jnp.asarray(STATES)))
+    expected = np.array([reference(state, 0.1) for state in STATES])
+    np.testing.assert_allclose(following, expected, atol=error)
+
+
+def test_flow_is_a_symmetric_semigroup_with_its_fixed_points():
+    once, twice = jax.jit(jax.vmap(Lorenz().flow)), jax.jit(jax.vmap(Lorenz(interval=0.2).flow))
+    states = jnp.asarray(STATES)
+    np.testing.assert_allclose(once(once(states)), twice(states), atol=2e-3)
+    mirror = jnp.array([-1.0, -1.0, 1.0])
+    np.testing.assert_allclose(once(states * mirror), once(states) * mirror, atol=1e-4)
+    c = np.sqrt(8 / 3 * 27)
+    fixed = jnp.array([[0.0, 0.0, 0.0], [c, c, 27.0], [-c, -c, 27.0]])
+    np.testing.assert_allclose(once(fixed)[1:], fixed[1:], atol=1e-4)
+
+
+def test_gradients_contract_volume_at_the_rate_of_the_divergence():
+    """Liouville: det(d flow / d state) = exp(-(sigma + 1 + beta) interval), wherever the state is."""
+    with jax.enable_x64(True):
+        jacobian = jax.jit(jax.jacrev(Lorenz(tolerance=1e-9).flow))(jnp.asarray(STATES[1]))
+    np.testing.assert_allclose(np.linalg.det(jacobian), np.exp(-(10 + 1 + 8 / 3) * 0.1), rtol=1e-5)
+
+
+def test_start_is_explicit_or_drawn_as_published():
+    sample = jax.jit(lambda key: Lorenz().sample(key, 1).states[0])
+    start = np.array([sample(key) for key in jax.random.split(jax.random.key(0), 50)])
+    assert ((start[:, 0] >= 0) & (start[:, 0] < 0.3)).all()
+    assert np.unique(start[:, 0]).size == 50
+    np.testing.assert_allclose(start[:, 1:], [[2.01, 23.02]] * 50, rtol=1e-6)
+    explicit = Lorenz(start=jnp.array([1.0, 2.0, 3.0])).sample(jax.random.key(0), 1)
+    np.testing.assert_array_equal(explicit.states, [[1.0, 2.0, 3.0]])
