@@ -9,15 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def absolute_deviation(
-    model_mean: Float[Array, "*shape"], true_mean: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+def absolute_deviation(model_mean: Float[Array, "*shape"], true_mean: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """|μ_model − μ_true|, in the units of its arguments: the paper's published "SDM"."""
     return jnp.abs(model_mean - true_mean)
 
 
-def squared_deviation(
-    model_mean: Float[Array, "*shape"], true_mean: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+def squared_deviation(model_mean: Float[Array, "*shape"], true_mean: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """(μ_model − μ_true)², in squared units: what the name SDM says."""
     return (model_mean - true_mean) ** 2

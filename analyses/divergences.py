@@ -10,9 +10,7 @@ from jaxtyping import Array, Float
 from .log_space import log_sum_exp, safe_log, safe_sqrt
 
 
-def bhattacharyya_distance(
-    log_mass: Float[Array, " bin"], truth_mass: Float[Array, " bin"]
-) -> Float[Array, ""]:
+def bhattacharyya_distance(log_mass: Float[Array, " bin"], truth_mass: Float[Array, " bin"]) -> Float[Array, ""]:
     """D_B = −ln Σ_i √(m_i q_i), in nats; 0 for equal laws, +∞ for laws without a common cell.
 
     For a point mass in cell b it is −½ ln m_b. Source: the stochastic loss of arXiv 2402.00795.

@@ -22,9 +22,7 @@ class BinMasses(NamedTuple):
     outside: Float[Array, ""]  #: probability, before renormalising, of falling outside the grid
 
 
-def bin_masses(
-    cdf: Callable[[Float[Array, ""]], Float[Array, ""]], edges: Float[Array, " edge"]
-) -> BinMasses:
+def bin_masses(cdf: Callable[[Float[Array, ""]], Float[Array, ""]], edges: Float[Array, " edge"]) -> BinMasses:
     """q_i = [F(edges_{i+1}) − F(edges_i)] / [F(last) − F(first)] of a cumulative distribution F.
 
     ``cdf`` maps one number (in the units of ``edges``) to P(X ≤ x). A law with nothing on the grid has no
@@ -59,8 +57,8 @@ def gaussian_log_masses(
     z = (edges - mean) / sd
     left, right = z[:-1], z[1:]
     upper_tail = left > 0
-    outer = log_ndtr(jnp.where(upper_tail, -right, left))
-    inner = log_ndtr(jnp.where(upper_tail, -left, right))
+    nearest_last = jnp.stack([jnp.where(upper_tail, -right, left), jnp.where(upper_tail, -left, right)])
+    outer, inner = log_ndtr(nearest_last)
     log_mass = inner + jnp.log(-jnp.expm1(outer - inner))
     return log_mass - log_sum_exp(log_mass)
 

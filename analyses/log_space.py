@@ -30,9 +30,7 @@ def log_sum_exp(x: Float[Array, "*rest n"]) -> Float[Array, "*rest"]:
     return safe_log(jnp.sum(jnp.exp(x - shift[..., None]), axis=-1)) + shift
 
 
-def segment_log_sum_exp(
-    x: Float[Array, " n"], segment: Int[Array, " n"], num_segments: int
-) -> Float[Array, " m"]:
+def segment_log_sum_exp(x: Float[Array, " n"], segment: Int[Array, " n"], num_segments: int) -> Float[Array, " m"]:
     """ln Σ exp x over the members of each of ``num_segments`` groups; −∞ for an empty group."""
     top = jax.lax.stop_gradient(jax.ops.segment_max(x, segment, num_segments))
     shift = jnp.where(jnp.isneginf(top), 0, top)

@@ -17,9 +17,7 @@ class Moments(NamedTuple):
     mode: Float[Array, ""]  #: centre of the cell of highest density; not differentiable
 
 
-def moments(
-    log_mass: Float[Array, " bin"], edges: Float[Array, " bin+1"], *, within_bin: bool = True
-) -> Moments:
+def moments(log_mass: Float[Array, " bin"], edges: Float[Array, " bin+1"], *, within_bin: bool = True) -> Moments:
     """Moments of the density m_i / w_i on cells with centres c_i and widths w_i.
 
     With δ = c − μ and U uniform on ±w/2: E(δ+U)² = δ² + w²/12, E(δ+U)³ = δ³ + δw²/4 and

@@ -13,9 +13,7 @@ from jaxtyping import Array, Float, Int
 from .histograms import gaussian_log_masses
 
 
-def unigram(
-    symbols: Int[Array, " time"], num_symbols: int, *, smoothing: float = 1.0
-) -> Float[Array, "time symbol"]:
+def unigram(symbols: Int[Array, " time"], num_symbols: int, *, smoothing: float = 1.0) -> Float[Array, "time symbol"]:
     """ln[(count of j among items < t + s) / (t + s·n)]: how often each symbol has been seen.
 
     With numbers' cell codes for symbols this is the running histogram; ``smoothing`` s = 1 is usual for a few
@@ -29,9 +27,7 @@ def unigram(
     return _log_rows(jnp.cumsum(seen, axis=0) - seen, smoothing)
 
 
-def bigram(
-    symbols: Int[Array, " time"], num_symbols: int, *, smoothing: float = 1.0
-) -> Float[Array, "time symbol"]:
+def bigram(symbols: Int[Array, " time"], num_symbols: int, *, smoothing: float = 1.0) -> Float[Array, "time symbol"]:
     """ln of the add-``smoothing`` frequencies of what followed the symbol s_{t−1} among pairs before t.
 
     Row t is [N(s_{t−1} → j) + s] / [N(s_{t−1} → ·) + s·n] over the pairs (s_{i−1}, s_i) with i < t; rows 0
@@ -51,9 +47,7 @@ def bigram(
     return _log_rows(counts, smoothing)
 
 
-def autoregression(
-    values: Float[Array, " time"], edges: Float[Array, " edge"]
-) -> Float[Array, "time edge-1"]:
+def autoregression(values: Float[Array, " time"], edges: Float[Array, " edge"]) -> Float[Array, "time edge-1"]:
     """ln cell masses of N(a + b·x_{t−1}, σ²), with (a, b, σ) from least squares on the pairs before t.
 
     σ² is the residual sum of squares over (pairs − 2), but never below w²/12 for the mean cell width w:
@@ -63,7 +57,7 @@ def autoregression(
     centre, span = 0.5 * (edges[0] + edges[-1]), edges[-1] - edges[0]
     grid = (edges - centre) / span
     y = (values - centre) / span  # a fixed map, so no row sees the future
-    past = _PairSums.running(y[:-1], y[1:])
+    past = _running_sums(y[:-1], y[1:])
     # Row t has the pairs up to item t − 1, which are past[t − 2]; rows 4, 5, ... have at least three.
     fitted_past = jax.tree.map(lambda leaf: leaf[2:-1], past)
     resolution = jnp.mean(jnp.diff(grid)) ** 2 / 12
@@ -83,25 +77,22 @@ class _PairSums(NamedTuple):
     xy: Array
     yy: Array
 
-    @staticmethod
-    def running(x: Float[Array, " pair"], y: Float[Array, " pair"]) -> "_PairSums":
-        """Sums over the pairs up to and including each one, without the cancellation of raw squares."""
-        zero = jnp.zeros_like(x)
-        return jax.lax.associative_scan(_merge, _PairSums(jnp.ones_like(x), x, y, zero, zero, zero))
 
+def _running_sums(x: Float[Array, " pair"], y: Float[Array, " pair"]) -> _PairSums:
+    """Sums over the pairs up to and including each one, updated without the cancellation of raw squares."""
 
-def _merge(a: _PairSums, b: _PairSums) -> _PairSums:
-    num_pairs = a.num_pairs + b.num_pairs
-    dx, dy = b.mean_x - a.mean_x, b.mean_y - a.mean_y
-    shared = a.num_pairs * b.num_pairs / num_pairs
-    return _PairSums(
-        num_pairs,
-        a.mean_x + dx * b.num_pairs / num_pairs,
-        a.mean_y + dy * b.num_pairs / num_pairs,
-        a.xx + b.xx + dx * dx * shared,
-        a.xy + b.xy + dx * dy * shared,
-        a.yy + b.yy + dy * dy * shared,
-    )
+    def add(sums: _PairSums, pair: tuple[Array, Array]) -> tuple[_PairSums, _PairSums]:
+        num_pairs = sums.num_pairs + 1
+        dx, dy = pair[0] - sums.mean_x, pair[1] - sums.mean_y
+        mean_x, mean_y = sums.mean_x + dx / num_pairs, sums.mean_y + dy / num_pairs
+        rest_x, rest_y = pair[0] - mean_x, pair[1] - mean_y
+        grown = _PairSums(
+            num_pairs, mean_x, mean_y, sums.xx + dx * rest_x, sums.xy + dx * rest_y, sums.yy + dy * rest_y
+        )
+        return grown, grown
+
+    zero = jnp.zeros((), x.dtype)
+    return jax.lax.scan(add, _PairSums(zero, zero, zero, zero, zero, zero), (x, y))[1]
 
 
 def _line(sums: _PairSums, x: Float[Array, ""], resolution: Float[Array, ""]) -> tuple[Array, Array]:

@@ -38,7 +38,7 @@ def bootstrap(
     trajectories: PyTree[Array],
     *,
     num_resamples: int = 1000,
-    batch_size: int = 64,
+    batch_size: int = 50,
 ) -> PyTree[Array]:
     """``statistic`` of ``num_resamples`` resamples of the trajectories, drawn with replacement.
 
@@ -57,7 +57,7 @@ def bootstrap(
     (num_trajectories,) = counts
 
     def one(resample_key: Key[Array, ""]) -> PyTree:
-        chosen = jax.random.choice(resample_key, num_trajectories, (num_trajectories,))
+        chosen = jax.random.randint(resample_key, (num_trajectories,), 0, num_trajectories, jnp.int32)
         return statistic(jax.tree.map(lambda leaf: leaf[chosen], trajectories))
 
     return jax.lax.map(one, jax.random.split(key, num_resamples), batch_size=min(batch_size, num_resamples))

@@ -57,9 +57,7 @@ def fit_power_law(context: Float[Array, " point"], loss: Float[Array, " point"])
     return PowerLaw(alpha, jnp.exp(alpha * centre) / amplitude, safe_sqrt(jnp.mean(residual**2)))
 
 
-def log_log_slope(
-    context: Float[Array, " point"], loss: Float[Array, " point"], *, num_bins: int = 20
-) -> PowerLaw:
+def log_log_slope(context: Float[Array, " point"], loss: Float[Array, " point"], *, num_bins: int = 20) -> PowerLaw:
     """Ordinary least squares of ln L on ln t after averaging both inside ``num_bins`` equal stretches of ln
     t.
 

@@ -140,7 +140,7 @@ def number_codec(
     ``start``      "none", "bos", an id or several ids
 
     Raises InputError for an argument outside these, an id outside the vocabulary, a tokenizer without
-    beginning-of-series token under "bos", digits that the tokenizer joins irregularly, and a separator
+    beginning-of-text token under "bos", digits that the tokenizer joins irregularly, and a separator
     that joins with a digit.
     """
     _check(numerals, separator, scheme)
@@ -185,7 +185,7 @@ def _start_tokens(tokenizer: Tokenizer, start: str | int | Sequence[int]) -> tup
             return ()
         if tokenizer.bos_token is None:
             got = 'start "bos" with a tokenizer that has no such token'
-            raise InputError(got, "a tokenizer with a beginning-of-series token", 'Give the id, or "none"')
+            raise InputError(got, "a tokenizer with a beginning-of-text token", 'Give the id, or "none"')
         return (tokenizer.bos_token,)
     ids = np.atleast_1d(np.asarray(start))
     size = tokenizer.vocab_size

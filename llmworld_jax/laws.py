@@ -164,9 +164,7 @@ def _nodes(
         seen=jnp.tile(jnp.asarray(tree.seen), (states, 1)),
     )
     hidden = tree_forward(model, cache, branches, remat=remat, precision=precision)
-    by_level = jnp.split(
-        hidden.reshape(states, nodes, -1), np.cumsum(level_sizes(tree.branch))[:-1], axis=1
-    )
+    by_level = jnp.split(hidden.reshape(states, nodes, -1), np.cumsum(level_sizes(tree.branch))[:-1], axis=1)
     return tuple(
         read_digits(model, h, children, whole=whole, precision=precision)
         for h, children in zip(by_level, levels[1:], strict=True)

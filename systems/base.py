@@ -84,9 +84,7 @@ def iterate(
     Raises ValueError when ``num_steps`` is less than 1.
     """
     if num_steps < 1:
-        raise ValueError(
-            f"Got num_steps={num_steps}. Expected at least 1 recorded state. Ask for a longer trajectory."
-        )
+        raise ValueError(f"Got num_steps={num_steps}. Expected at least 1 recorded state. Ask for a longer trajectory.")
 
     def advance(state, key):
         # A parameter array may carry a wider type than the state; the state's type is the trajectory's.

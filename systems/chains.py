@@ -17,7 +17,7 @@ class MarkovChain(SymbolicSystem):
     Raises ValueError when ``transition`` is not square or, where its values are known, a row is not a law.
     """
 
-    transition: Float[Array, "symbol symbol"]
+    transition: Float[Array, "symbol next"]
     start: int | Int[Array, ""] = 0
 
     def __check_init__(self) -> None:
@@ -58,9 +58,7 @@ def uniform_rows(key: Key[Array, ""], num_symbols: int) -> Float[Array, "symbol 
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def dirichlet_rows(
-    key: Key[Array, ""], num_symbols: int, concentration: float
-) -> Float[Array, "symbol symbol"]:
+def dirichlet_rows(key: Key[Array, ""], num_symbols: int, concentration: float) -> Float[Array, "symbol symbol"]:
     """Rows drawn independently from the symmetric Dirichlet law: small ``concentration``, sure rows."""
     alpha = jnp.full((num_symbols,), concentration, float_dtype())
     return jax.random.dirichlet(key, alpha, (num_symbols,), float_dtype())

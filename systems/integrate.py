@@ -14,9 +14,7 @@ from .base import Real
 Field = Callable[[Float[Array, " dim"]], Float[Array, " dim"]]
 
 
-def _solve(
-    terms, solver, state, interval, *, first_step, controller, adjoint, max_steps
-) -> Float[Array, " dim"]:
+def _solve(terms, solver, state, interval, *, first_step, controller, adjoint, max_steps) -> Float[Array, " dim"]:
     solution = diffrax.diffeqsolve(
         terms,
         solver,
@@ -31,9 +29,7 @@ def _solve(
     return solution.ys[-1]
 
 
-def flow(
-    field: Field, state: Float[Array, " dim"], interval: Real, *, tolerance: Real
-) -> Float[Array, " dim"]:
+def flow(field: Field, state: Float[Array, " dim"], interval: Real, *, tolerance: Real) -> Float[Array, " dim"]:
     """The solution of dy/dt = field(y) one ``interval`` after ``state`` (Tsit5, adaptive steps).
 
     ``tolerance`` bounds the error of each step, both relative and absolute; below about 1e-6 it is out of

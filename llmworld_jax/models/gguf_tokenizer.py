@@ -43,7 +43,7 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
         InputError: not a byte-level BPE of a known pre-tokenizer, or inconsistent.
     """
     kind, pre = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
-    if kind != "gpt2" or pre not in PRE_TOKENIZERS:
+    if kind != "gpt2" or not isinstance(pre, str) or pre not in PRE_TOKENIZERS:
         raise InputError(
             f"a GGUF file with a tokenizer of model {kind!r} and pre-tokenizer {pre!r}",
             f"model 'gpt2' and one of {sorted(PRE_TOKENIZERS)}",

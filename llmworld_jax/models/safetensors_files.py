@@ -8,7 +8,7 @@ import math
 import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -31,7 +31,7 @@ class Tensor(NamedTuple):
 
 
 class Checkpoint:
-    """The tensors of a folder by name, over one file or several; headers checked, data mapped and not yet read.
+    """The tensors of a folder by name, over one file or several; headers checked, data mapped.
 
     Attributes:
         files: the safetensors files, in the order of their names.
@@ -83,7 +83,9 @@ def write_safetensors(
     path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]
 ) -> None:
     """Write float32 tensors one by one, so that only one is in memory (the format's header comes first)."""
-    header, offset = {}, 0
+    # Without this entry transformers refuses the file.
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
     for name, shape in shapes.items():
         size = 4 * math.prod(shape)
         header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, offset + size]}

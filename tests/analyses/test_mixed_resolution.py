@@ -1,9 +1,9 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax.scipy.stats import norm
 
 from analyses import (
@@ -64,28 +64,23 @@ def test_cell_counts_are_the_published_ones(precision, mode, depth, count):
     assert bool(jnp.all(grid.valid))
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.data())
-def test_cells_are_the_leaves_of_the_refined_tree(data):
-    base = data.draw(st.integers(2, 5))
-    precision = data.draw(st.integers(1, 3))
-    depth = data.draw(st.integers(0, precision - 1))
-    mode = data.draw(st.sampled_from(["all", "neighbor"]))
-    digits = data.draw(st.lists(st.integers(0, base - 1), min_size=precision, max_size=precision))
-    edges = jnp.arange(base**precision + 1, dtype=jnp.float32)
-    grid = mixed_grid(jnp.array(digits), edges, depth=depth, mode=mode, base=base)
-    starts = {
-        sum(d * base ** (precision - 1 - i) for i, d in enumerate(leaf))
-        for leaf in refined_leaves(tuple(digits), depth, mode, base)
-    }
-    num_groups = int(jnp.sum(grid.valid))
-    np.testing.assert_array_equal(grid.edges[:num_groups], sorted(starts))
-    np.testing.assert_array_equal(
-        grid.edges[num_groups:], np.full(grid.edges.shape[0] - num_groups, edges[-1])
-    )
-    assert not np.any(grid.valid[num_groups:])
-    expected = np.searchsorted(np.array(sorted(starts)), np.arange(base**precision), side="right") - 1
-    np.testing.assert_array_equal(grid.segment, expected)
+@pytest.mark.parametrize(("base", "precision"), [(4, 3), (2, 3), (5, 1)])
+@pytest.mark.parametrize("mode", ["all", "neighbor"])
+def test_cells_are_the_leaves_of_the_refined_tree_for_every_true_value(base, precision, mode):
+    num_bins = base**precision
+    edges = jnp.arange(num_bins + 1, dtype=jnp.float32)
+    places = base ** np.arange(precision - 1, -1, -1)
+    every = np.arange(num_bins)[:, None] // places % base
+    for depth in range(precision):
+        build = partial(mixed_grid, depth=depth, mode=mode, base=base)
+        grids = jax.jit(jax.vmap(build, in_axes=(0, None)))(jnp.asarray(every), edges)
+        for digits, segment, group_edges, valid in zip(every, *(np.asarray(a) for a in grids), strict=True):
+            leaves = refined_leaves(tuple(digits), depth, mode, base)
+            starts = np.array(sorted(int(np.dot(leaf, places[: len(leaf)])) for leaf in leaves))
+            np.testing.assert_array_equal(group_edges[: len(starts)], starts)
+            np.testing.assert_array_equal(group_edges[len(starts) :], num_bins)
+            np.testing.assert_array_equal(valid, np.arange(len(valid)) < len(starts))
+            np.testing.assert_array_equal(segment, np.searchsorted(starts, np.arange(num_bins), side="right") - 1)
 
 
 def test_a_first_digit_at_the_end_has_one_neighbour_fewer():
@@ -119,9 +114,9 @@ def test_grids_of_a_whole_series_in_one_jitted_call():
     mixed, complete = distances(digits)
     assert np.all(mixed <= complete + 1e-6)
     assert np.all(mixed > 0)
-    gradient = jax.grad(
-        lambda x: group_log_mass(x, mixed_grid(digits[0], edges, depth=2, mode="neighbor"))[3]
-    )(gaussian_log_masses(1.0, 0.3, edges))
+    gradient = jax.grad(lambda x: group_log_mass(x, mixed_grid(digits[0], edges, depth=2, mode="neighbor"))[3])(
+        gaussian_log_masses(1.0, 0.3, edges)
+    )
     assert np.all(np.isfinite(gradient))
 
 

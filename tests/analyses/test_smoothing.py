@@ -1,20 +1,16 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from analyses import moving_average, window_centres
 
 
-@settings(deadline=None)
-@given(st.integers(1, 30), st.data())
-def test_a_line_is_its_own_moving_average_at_the_window_centres(num_points, data):
-    window = data.draw(st.integers(1, num_points))
-    line = 2.0 - 0.5 * jnp.arange(num_points, dtype=jnp.float32)
+@pytest.mark.parametrize("window", [1, 2, 7, 30])
+def test_a_line_is_its_own_moving_average_at_the_window_centres(window):
+    line = 2.0 - 0.5 * jnp.arange(30, dtype=jnp.float32)
     smoothed = moving_average(line, window)
-    assert smoothed.shape == (num_points - window + 1,)
-    np.testing.assert_allclose(smoothed, 2 - 0.5 * window_centres(num_points, window), atol=1e-4)
+    assert smoothed.shape == (31 - window,)
+    np.testing.assert_allclose(smoothed, 2 - 0.5 * window_centres(30, window), atol=1e-4)
 
 
 def test_the_published_axis_runs_from_half_a_window_to_the_length_less_half_a_window():

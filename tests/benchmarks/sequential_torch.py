@@ -1,10 +1,10 @@
 r"""The peer: the published sequential depth-first refinement of digit laws, in torch, one token at a time.
 
-Written from its description (Liu et al. 2024, arXiv 2402.00795). One prefill gives the law of every digit along
-the true number ("main path"). Refinement to depth r adds, for level l = 1..r, the siblings of the true digit l
-under the true prefix, each expanded completely down to prefixes of length r: one forward pass of one token a
-prefix, on the key/value cache of the tokens before the number. ``mode="all"`` refines all nine siblings at every
-level; ``mode="neighbor"`` only the true digit plus and minus one at level 1, and all nine below.
+Written from its description (Liu et al. 2024, arXiv 2402.00795). One prefill gives the law of every digit
+along the true number ("main path"). Refinement to depth r adds, for level l = 1..r, the siblings of the true
+digit l under the true prefix, each expanded completely down to prefixes of length r: one pass of one token a
+prefix, on the key/value cache of the tokens before the number. ``mode="all"`` refines all nine siblings at
+every level, ``mode="neighbor"`` only the true digit plus and minus one at level 1, and all nine below.
 
 It is made as fast as that algorithm allows: keys and values lie in buffers allocated once, nothing is copied
 (states go from last to first and levels from deepest to first, so that a pass only overwrites what nobody
@@ -110,15 +110,13 @@ class Sequential:
     def _state(self, t: int, mode: str, depth: int) -> MixedLaw:
         at, true = int(self.item_at[t]), tuple(self.true[t].tolist())
         laws: dict[Prefix, np.ndarray] = {true[:k]: self.main[at + k - 1] for k in range(self.precision)}
-        for level in range(
-            depth, 0, -1
-        ):  # deepest first: it still needs the true digits above it in the cache
+        for level in range(depth, 0, -1):  # deepest first: it still needs the true digits above it in the cache
             for digit in siblings(true[level - 1], mode if level == 1 else "all"):
                 laws.update(self._expand((*true[: level - 1], digit), at, depth))
         return mixed_law(laws, self.precision)
 
     def _expand(self, prefix: Prefix, at: int, depth: int) -> Iterator[tuple[Prefix, np.ndarray]]:
-        """Depth first: next-digit laws of ``prefix`` and of every prefix below it of length up to ``depth``."""
+        """Depth first: next-digit laws of ``prefix`` and of all prefixes below it, up to length ``depth``."""
         yield prefix, self._forward(self.digit_tokens[prefix[-1]], at + len(prefix) - 1)
         if len(prefix) < depth:
             for digit in range(10):

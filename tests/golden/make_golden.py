@@ -104,9 +104,7 @@ def frequencies(config: LlamaConfig) -> np.ndarray:
     if rope["rope_type"] == "default":
         return plain
     wavelength = 2 * np.pi / plain
-    original, low, high = (
-        rope[k] for k in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor")
-    )
+    original, low, high = (rope[k] for k in ("original_max_position_embeddings", "low_freq_factor", "high_freq_factor"))
     smooth = (original / wavelength - low) / (high - low)
     between = (1 - smooth) * plain / rope["factor"] + smooth * plain
     slow, fast = wavelength > original / low, wavelength < original / high

@@ -183,6 +183,7 @@ def test_construction_asks_the_tokenizer_rarely(chunk_tokenizer):
         ("irregular", {}, "'00' as .* but '01' as .*irregular.*precision 1"),
         ("irregular", {"scheme": "chunk"}, "cut at the same places"),
         ("irregular", {"numerals": unit(1), "separator": ""}, "'0' followed by.*scheme=\"single\""),
+        ("irregular", {"numerals": Numerals(1, 0, 2, 2), "separator": ""}, "='00'"),
         ("chunk", {"numerals": unit(1), "separator": ""}, "'000' .*Give a separator"),
         ("single", {"scheme": "chunk"}, "a token a digit.*auto"),
         ("merging", {}, "'69' followed by the separator ',' written as .*=',7'.*\";\""),

@@ -97,6 +97,12 @@ def test_coarse_edges_are_edges_of_the_fine_grid(numerals, data):
     np.testing.assert_allclose(numerals.edges(places), numerals.edges()[::step], rtol=0, atol=tolerance)
 
 
+@settings(deadline=None)
+@given(grids())
+def test_the_last_value_below_the_end_is_in_the_last_bin(numerals):
+    assert numerals.encode(np.nextafter(numerals.high, -np.inf)) == numerals.num_bins - 1
+
+
 def test_symbols_are_their_own_codes():
     chain = Numerals(base=4, precision=1, low=0, high=4)
     np.testing.assert_array_equal(chain.encode(np.arange(4)), np.arange(4))

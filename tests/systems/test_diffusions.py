@@ -37,16 +37,14 @@ def test_geometric_law_is_log_normal(drift, sigma, interval, x, quantile):
     law = stats.lognorm(s=sigma * interval**0.5, scale=x * np.exp((drift - sigma**2 / 2) * interval))
     with jax.enable_x64(True):
         state = jnp.array([x])
-        np.testing.assert_allclose(
-            system.transition_cdf(state, float(law.ppf(quantile))), quantile, rtol=1e-9
-        )
+        np.testing.assert_allclose(system.transition_cdf(state, float(law.ppf(quantile))), quantile, rtol=1e-9)
         np.testing.assert_allclose(system.transition_mean(state), law.mean(), rtol=1e-10)
         np.testing.assert_allclose(system.transition_sd(state), law.std(), rtol=1e-7)
         assert system.transition_cdf(state, 0.0) == system.transition_cdf(state, -1.0) == 0
 
 
 def test_geometric_law_is_that_of_the_ito_equation():
-    """The equation as written, dX = a X dt + sigma X dW, solved by a scheme that converges to Ito solutions."""
+    """The equation as written, dX = a X dt + sigma X dW, by a scheme that converges to Ito solutions."""
     a, sigma, interval, x = 0.4, 0.9, 0.5, 3.0
     system = GeometricBrownianMotion(drift=a, sigma=sigma, interval=interval)
 

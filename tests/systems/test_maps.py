@@ -1,6 +1,7 @@
 """The logistic maps: closed forms, the exact noisy law, and the published series where they are at hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -69,9 +70,7 @@ def test_exact_law_tends_to_the_gaussian_as_the_noise_vanishes(x, z):
         exact, gaussian = (NoisyLogisticMap(sigma=1e-6, law=law) for law in ("exact", "gaussian"))
         state = jnp.array([x])
         q = gaussian.transition_mean(state) + z * gaussian.transition_sd(state)
-        np.testing.assert_allclose(
-            exact.transition_cdf(state, q), gaussian.transition_cdf(state, q), atol=1e-4
-        )
+        np.testing.assert_allclose(exact.transition_cdf(state, q), gaussian.transition_cdf(state, q), atol=1e-4)
         np.testing.assert_allclose(exact.transition_sd(state), gaussian.transition_sd(state), rtol=1e-4)
 
 
@@ -90,7 +89,7 @@ def test_laws_differ_where_the_slope_vanishes():
 
 def test_refuses_an_unknown_law():
     with pytest.raises(ValueError, match=r"Expected 'exact' or 'gaussian'"):
-        NoisyLogisticMap.__check_init__(jax.tree_util.Partial(None, law="laplace"))
+        NoisyLogisticMap.__check_init__(SimpleNamespace(law="laplace"))
 
 
 def test_bounded_finds_paths_that_leave():
@@ -103,9 +102,7 @@ def test_bounded_finds_paths_that_leave():
     assert not bounded(path(0.1, -jnp.inf))
     assert not bounded(path(0.1, jnp.nan))
     noisy = NoisyLogisticMap()
-    survived = jax.jit(jax.vmap(lambda key: bounded(noisy.sample(key, 1000))))(
-        jax.random.split(jax.random.key(0), 128)
-    )
+    survived = jax.jit(jax.vmap(lambda key: bounded(noisy.sample(key, 1000))))(jax.random.split(jax.random.key(0), 128))
     assert 0.02 < survived.mean() < 0.4
 
 

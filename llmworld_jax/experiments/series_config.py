@@ -1,0 +1,51 @@
+"""How a user's series is read and written for the model. Imports nothing heavy, as ``dynamics_config``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..start import parse_start
+
+
+@dataclass(frozen=True)
+class LawsConfig:
+    """How a series is read from a file and written for the model.
+
+    Attributes:
+        series: a text file with a column of numbers.
+        column: its header or place; may be left out when there is only one.
+        precision: digits of each number, 1 to 4.
+        low: value of the lowest number of the grid; with ``high``, numbers are written as given in that range.
+        high: end of the grid, not itself on it.
+        warmup: without low and high, rescale by the first ``warmup`` values only (causal), instead of by the
+            whole series (which lets the grid know the range of the future).
+        model: what ``models.catalogue.load`` takes.
+        start_token: put before the series: ``none``, ``bos`` or a token id.
+        separator: between numbers.
+        out: where the arrays go; a picture (.png) and the provenance (.json) go beside it.
+    """
+
+    series: Path
+    column: str | None = None
+    precision: int = 2
+    low: float | None = None
+    high: float | None = None
+    warmup: int | None = None
+    model: str = "smollm2-135m-instruct"
+    start_token: str = "none"
+    separator: str = ","
+    out: Path = Path("laws.npz")
+
+    def check(self) -> "LawsConfig":
+        """Itself, or an InputError that says what cannot be run."""
+        if not 1 <= self.precision <= 4:
+            raise InputError(f"--precision {self.precision}", "1 to 4 digits", "Choose fewer digits")
+        if (self.low is None) != (self.high is None):
+            given = "--low" if self.high is None else "--high"
+            raise InputError(f"only {given}", "both --low and --high, or neither", "Give the other as well")
+        if self.low is not None and self.warmup is not None:
+            raise InputError("--warmup with --low and --high", "one way to choose the range", "Drop one of them")
+        if self.out.suffix != ".npz":
+            raise InputError(f"--out {self.out}", "a file name that ends in .npz", "Add the ending")
+        parse_start(self.start_token)
+        return self

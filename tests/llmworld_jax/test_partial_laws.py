@@ -1,0 +1,200 @@
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from analyses.mixed_resolution import group_mass, mixed_grid
+from llmworld_jax.codec import NumberCodec
+from llmworld_jax.errors import InputError
+from llmworld_jax.laws import number_laws, with_forecast
+from llmworld_jax.models.config import ModelConfig
+from llmworld_jax.models.llama import Llama
+from llmworld_jax.numerals import Numerals
+from llmworld_jax.partial_laws import _partial_laws, partial_laws
+from llmworld_jax.refinement import refinement
+
+CONFIG = ModelConfig("llama", 44, 32, 2, 4, 2, 8, 48, 1e-5, 1e4, None, False, 512)
+GRIDS = [
+    (2, "all", 0, 10),
+    (2, "all", 1, 10),
+    (2, "neighbor", 1, 10),
+    (3, "neighbor", 1, 10),
+    (3, "neighbor", 2, 10),
+    (3, "all", 1, 10),
+    (3, "all", 2, 10),
+    (4, "neighbor", 2, 4),
+    (4, "all", 3, 3),
+    (3, "neighbor", 2, 2),
+    (1, "all", 0, 5),
+]
+
+
+@functools.cache
+def tiny(dtype="float32"):
+    return Llama(CONFIG, key=jax.random.key(3), dtype=jnp.dtype(dtype))
+
+
+def codec(precision, base=10, start=(1,), low=0.0, high=1.0):
+    """Every level writes its digits with tokens of its own, out of order: nothing may take one for another."""
+    tokens = np.random.default_rng(0).permutation(np.arange(2, 42))
+    levels = tuple(tuple(tokens[base * k : base * (k + 1)].tolist()) for k in range(precision))
+    every = tuple(itertools.chain(*levels))
+    numerals = Numerals(precision, low, high, base)
+    return NumberCodec(numerals, start, (), ",", (0,), levels, "single", every, "single")
+
+
+def series(numerals, length=9, seed=0):
+    """Codes with the first digits at both ends of their range, so that a neighbour is missing."""
+    codes = np.random.default_rng(seed).integers(0, numerals.num_bins, length)
+    codes[:2] = 0, numerals.num_bins - 1
+    return codes
+
+
+def spread(laws, codes, numerals, mode, depth):
+    """The view: complete mass of every cell of the mixed grid, spread evenly over the bins of the cell."""
+    mass = jnp.exp(jnp.asarray(laws.log_mass))
+    rows = []
+    for row, digits in zip(mass, numerals.digits(codes)):
+        edges = jnp.asarray(numerals.edges())
+        grid = mixed_grid(jnp.asarray(digits), edges, depth=depth, mode=mode, base=numerals.base)
+        size = group_mass(jnp.ones_like(row), grid)
+        rows.append((group_mass(row, grid) / size)[grid.segment])
+    return jnp.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("mode", "depth", "nodes"),
+    [("all", 0, 0), ("all", 1, 9), ("neighbor", 1, 2), ("neighbor", 2, 31), ("all", 2, 108)],
+)
+def test_evaluates_no_more_prefixes_than_the_paper(mode, depth, nodes):
+    assert refinement(10, depth, mode).level.size == nodes
+
+
+@pytest.mark.parametrize(("precision", "mode", "depth", "base"), GRIDS)
+def test_is_the_mixed_resolution_view_of_the_complete_law(precision, mode, depth, base):
+    c = codec(precision, base)
+    codes = series(c.numerals)
+    prompt = c.prompt(codes)
+    laws = partial_laws(tiny(), c, prompt, codes, mode=mode, refine_depth=depth)
+    expected = spread(number_laws(tiny(), c, prompt), codes, c.numerals, mode, depth)
+    np.testing.assert_allclose(np.exp(laws.log_mass), expected, atol=1e-6)
+    np.testing.assert_allclose(np.exp(laws.log_mass), expected, rtol=2e-4)
+    np.testing.assert_array_equal(laws.edges, c.numerals.edges())
+
+
+def test_with_every_prefix_it_is_the_complete_law():
+    c = codec(3)
+    codes = series(c.numerals)
+    prompt = c.prompt(codes)
+    for off_grid in ("first", "tree"):
+        ours = partial_laws(tiny(), c, prompt, codes, mode="all", refine_depth=2, off_grid=off_grid)
+        complete = number_laws(tiny(), c, prompt, off_grid=off_grid)
+        np.testing.assert_allclose(ours.log_mass, complete.log_mass, atol=2e-5)
+        np.testing.assert_allclose(ours.off_grid, complete.off_grid, atol=1e-6)
+
+
+def test_the_leak_of_more_prefixes_is_larger():
+    c = codec(3)
+    codes = series(c.numerals)
+    prompt = c.prompt(codes)
+    leaks = [
+        partial_laws(tiny(), c, prompt, codes, mode="neighbor", refine_depth=2, off_grid=kind).off_grid
+        for kind in ("first", "tree")
+    ]
+    leaks.append(number_laws(tiny(), c, prompt).off_grid)
+    assert jnp.all(leaks[0] < leaks[1])
+    assert jnp.all(leaks[1] < leaks[2])
+
+
+def test_chunks_do_not_matter():
+    c = codec(3)
+    codes = series(c.numerals)
+    few, many = (
+        partial_laws(tiny(), c, c.prompt(codes), codes, mode="neighbor", refine_depth=2, rows=rows)
+        for rows in (1, 4 * 31)
+    )
+    np.testing.assert_allclose(few.log_mass, many.log_mass, atol=2e-5)
+
+
+def test_without_start_token_the_first_number_has_no_law():
+    c = codec(2, start=())
+    codes = series(c.numerals)
+    laws = partial_laws(tiny(), c, c.prompt(codes), codes, mode="neighbor", refine_depth=1)
+    assert np.isnan(laws.log_mass[0]).all()
+    assert np.isnan(laws.off_grid[0])
+    np.testing.assert_allclose(jax.nn.logsumexp(laws.log_mass[1:], axis=-1), 0.0, atol=1e-5)
+
+
+def test_vmap_over_series_is_a_loop_and_jit_changes_nothing():
+    c = codec(3)
+    codes = np.stack([series(c.numerals, seed=seed) for seed in range(3)])
+    prompts = [c.prompt(row) for row in codes]
+
+    @jax.jit
+    def laws(tokens, codes):
+        prompt = prompts[0]._replace(tokens=tokens)
+        return partial_laws(tiny(), c, prompt, codes, mode="neighbor", refine_depth=2).log_mass
+
+    together = jax.vmap(laws)(jnp.stack([p.tokens for p in prompts]), jnp.asarray(codes))
+    for row, prompt, batched in zip(codes, prompts, together):
+        alone = partial_laws(tiny(), c, prompt, row, mode="neighbor", refine_depth=2).log_mass
+        np.testing.assert_allclose(batched, alone, atol=2e-5)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_gradient_is_the_finite_difference(remat):
+    with jax.enable_x64(True):
+        model = tiny("float64")
+        c = codec(3, base=3)
+        codes = series(c.numerals, 5)
+        prompt = c.prompt(codes)
+        start = model.embed[...][prompt.tokens]
+
+        def loss(embeddings):
+            laws = partial_laws(
+                model, c, prompt, codes, mode="neighbor", refine_depth=2, embeddings=embeddings, remat=remat
+            )
+            return jnp.sum(laws.log_mass[jnp.arange(5), codes] + laws.log_mass[:, 4])
+
+        along = jax.random.normal(jax.random.key(1), start.shape, jnp.float64)
+        step = 1e-5 * along
+        slope = (loss(start + step) - loss(start - step)) / 2e-5
+        assert math.isclose(float(jnp.vdot(jax.grad(loss)(start), along)), float(slope), rel_tol=1e-6)
+
+
+def test_another_range_does_not_recompile():
+    arguments = {"mode": "all", "refine_depth": 1}
+    codes = series(codec(2).numerals)
+    for low in (0.0, 5.0):
+        c = codec(2, low=low, high=low + 2.0)
+        partial_laws(tiny(), c, c.prompt(codes), codes, **arguments)
+        if not low:
+            compiled = _partial_laws._cache_size()
+    assert _partial_laws._cache_size() == compiled
+
+
+def test_what_cannot_be_answered_is_refused():
+    c = codec(2)
+    codes = series(c.numerals)
+    prompt = c.prompt(codes)
+    good = {"mode": "all", "refine_depth": 1}
+    chunked = NumberCodec(c.numerals, (1,), (), ",", (0,), (tuple(range(100)),), "chunk", (), "chunk2")
+    with pytest.raises(InputError, match="one token a digit"):
+        partial_laws(tiny(), chunked, prompt, codes, **good)
+    for wrong in ({"refine_depth": 2}, {"refine_depth": -1}, {"refine_depth": True}, {"refine_depth": 1.0}):
+        with pytest.raises(InputError, match="refine_depth"):
+            partial_laws(tiny(), c, prompt, codes, **(good | wrong))
+    with pytest.raises(InputError, match="mode"):
+        partial_laws(tiny(), c, prompt, codes, **(good | {"mode": "none"}))
+    with pytest.raises(InputError, match="shape"):
+        partial_laws(tiny(), c, prompt, codes[1:], **good)
+    other = codes.copy()
+    other[4] = (other[4] + 1) % 100
+    with pytest.raises(InputError, match="item 4"):
+        partial_laws(tiny(), c, prompt, other, **good)
+    with pytest.raises(InputError, match="forecast"):
+        partial_laws(tiny(), c, with_forecast(prompt), np.append(codes, 7), **good)
