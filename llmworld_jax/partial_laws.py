@@ -191,7 +191,7 @@ def _conditionals(
     value: Int[Array, "state node"],
     true: Int[Array, "state digit"],
     path: tuple[Float[Array, "state child"], ...],
-    off_path: tuple[Float[Array, "state node child"], ...],
+    off_path: tuple[Float[Array, "state _ child"], ...],
 ) -> Float[Array, "state bin"]:
     """Log mass of every number: evaluated laws in their places, even ones elsewhere, multiplied down the tree."""
     even = -float(np.log(base))

@@ -65,21 +65,31 @@ class SystemResults(NamedTuple):
     published: Exponent
     log_log: Exponent
     verdict: Verdict
-    parameters: tuple[dict[str, Any], ...]
 
 
+Worlds = tuple[tuple[Series, ...], ...]
+"""The series of each system."""
 Results = tuple[SystemResults, ...]
 Progress = Callable[[str], None]
 
 
-def run(config: DynamicsConfig, loaded: LoadedModel, store: RunStore, progress: Progress) -> Results:
-    """Simulate every series, read each with the model (finished ones come from ``store``), and compare."""
+def prepare(config: DynamicsConfig, loaded: LoadedModel) -> Worlds:
+    """Every series, simulated and put into tokens. What the model cannot read is refused here, before long work."""
     config.check()
-    everything = [
-        [simulate(config, name, config.seed + k, loaded) for k in range(config.seeds)] for name in config.system
-    ]
+    return tuple(
+        tuple(simulate(config, name, config.seed + k, loaded) for k in range(config.seeds)) for name in config.system
+    )
+
+
+def bytes_needed(worlds: Worlds) -> int:
+    """About what a run takes on disk: laws twice in float32, truths in float64, and the pictures."""
+    return sum(16 * one.codes.size * one.numerals.num_bins for series in worlds for one in series) + 2**22
+
+
+def run(config: DynamicsConfig, loaded: LoadedModel, worlds: Worlds, store: RunStore, progress: Progress) -> Results:
+    """Read every series of ``prepare`` with the model (finished ones come from ``store``), and compare."""
     results = []
-    for series in everything:
+    for series in worlds:
         laws = []
         for k, one in enumerate(series):
             progress(f"{one.name}, series {k + 1} of {len(series)}")
@@ -124,6 +134,7 @@ def _unit_key(one: Series, loaded: LoadedModel) -> dict[str, Any]:
     return {
         "what": "laws",
         "model": {k: loaded.provenance[k] for k in ("id", "sha256", "fingerprint", "dtype")},
+        "config": loaded.config,  # the same weights under another one (its rope_theta, say) are another model
         "levels": one.codec.levels,
         "tokens": content_hash({"tokens": prompt.tokens, "item_at": prompt.item_at}),
         "matmul_precision": MATMUL_PRECISION,
@@ -135,7 +146,7 @@ def _read(one: Series, loaded: LoadedModel) -> dict[str, np.ndarray]:
     return {"log_mass": np.asarray(laws.log_mass), "off_grid": np.asarray(laws.off_grid)}
 
 
-def compare(config: DynamicsConfig, series: list[Series], laws: list[dict[str, np.ndarray]]) -> SystemResults:
+def compare(config: DynamicsConfig, series: tuple[Series, ...], laws: list[dict[str, np.ndarray]]) -> SystemResults:
     """Truth, scores, nulls, floors, curves and fits of one system."""
     first = series[0]
     symbolic = isinstance(first.system, SymbolicSystem)
@@ -182,7 +193,6 @@ def compare(config: DynamicsConfig, series: list[Series], laws: list[dict[str, n
         published=published_exponent(curve),
         log_log=log_log_exponent(curve),
         verdict=verdict(loss, nulls, floor),
-        parameters=tuple(describe(one.system) for one in series),
     )
 
 
@@ -203,12 +213,23 @@ def arrays_of(results: Results) -> dict[str, np.ndarray]:
     return arrays
 
 
-def provenance_of(config: DynamicsConfig, loaded: LoadedModel, results: Results) -> dict[str, Any]:
+def provenance_of(config: DynamicsConfig, loaded: LoadedModel, worlds: Worlds) -> dict[str, Any]:
     """What has to be known to make the numbers again."""
     return {
         "experiment": "dynamics",
         "config": asdict(config),
         "model": loaded.provenance,
         "matmul_precision": MATMUL_PRECISION,
-        "systems": {r.name: list(r.parameters) for r in results},
+        "systems": {series[0].name: _described(series) for series in worlds},
+    }
+
+
+def _described(series: tuple[Series, ...]) -> dict[str, Any]:
+    """Parameters and grid of each series, and the codec, which differs in the grid only."""
+    codec = series[0].codec.describe()
+    return {
+        "codec": {name: value for name, value in codec.items() if name not in ("low", "high")},
+        "low": [one.numerals.low for one in series],
+        "high": [one.numerals.high for one in series],
+        "series": [describe(one.system) for one in series],
     }

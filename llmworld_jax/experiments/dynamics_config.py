@@ -6,6 +6,7 @@ from ..errors import InputError
 from ..start import parse_start
 
 DEFAULT_SYSTEMS = ("noisy_logistic_map", "logistic_map", "brownian_motion", "markov_chain_low_entropy")
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class DynamicsConfig:
         steps: items of each series.
         seeds: independent series of each system.
         precision: digits of each number (chains: one symbol an item, whatever this says).
-        model: what ``models.catalogue.load`` takes.
+        model: a name of ``llmworld models list``, a Hugging Face folder, a .gguf file, or a hub repository org/name.
         start_token: put before the series: ``none``, ``bos`` or a token id.
         separator: between items.
         window: of the moving average; chains use twice this.
@@ -41,8 +42,10 @@ class DynamicsConfig:
         unknown = [name for name in self.system if name not in SYSTEMS]
         if unknown or not self.system:
             raise InputError(
-                f"system {', '.join(unknown) or '(none)'}", f"one or more of {', '.join(SYSTEMS)}", "Choose"
+                f"system {', '.join(unknown) or '(none)'}", f"one or more of {', '.join(SYSTEMS)}", "Choose from these"
             )
+        if len(set(self.system)) < len(self.system):
+            raise InputError(f"--system {' '.join(self.system)}", "each system once", "Raise --seeds for more series")
         smoothed = 2 * self.window
         for name, value, least in (
             ("--seeds", self.seeds, 1),
@@ -53,7 +56,9 @@ class DynamicsConfig:
                 raise InputError(f"{name} {value}", f"at least {least}", f"Raise {name}")
         if not 1 <= self.precision <= 4:
             raise InputError(
-                f"--precision {self.precision}", "1 to 4 digits", "Complete laws of more digits are too large"
+                f"--precision {self.precision}", "1 to 4 digits", "Choose fewer: a law has 10**precision bins"
             )
+        if not 0 <= self.seed <= _LARGEST_SEED - self.seeds:
+            raise InputError(f"--seed {self.seed}", f"0 to {_LARGEST_SEED - self.seeds}", "Choose another --seed")
         parse_start(self.start_token)
         return self

@@ -19,7 +19,7 @@ class LawsConfig:
         high: end of the grid, not itself on it.
         warmup: without low and high, rescale by the first ``warmup`` values only (causal), instead of by the
             whole series (which lets the grid know the range of the future).
-        model: what ``models.catalogue.load`` takes.
+        model: a name of ``llmworld models list``, a Hugging Face folder, a .gguf file, or a hub repository org/name.
         start_token: put before the series: ``none``, ``bos`` or a token id.
         separator: between numbers.
         out: where the arrays go; a picture (.png) and the provenance (.json) go beside it.

@@ -32,6 +32,7 @@ def band_picture(laws: SeriesLaws, name: str) -> bytes:
         top.set_ylabel("value")
         top.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1))
         bottom.plot(time[:-1], laws.nll[first:], color="0.3", lw=0.8)
-        bottom.axhline(np.log(len(laws.edges) - 1), color="0.6", lw=0.8, ls=":")
+        bottom.axhline(np.log(len(laws.edges) - 1), color="0.5", lw=0.8, ls=":", label="uniform law")
+        bottom.legend(loc="upper left", bbox_to_anchor=(0, 1.25))
         bottom.set(xlabel="item", ylabel="−ln p (nats)")
         return png(figure)

@@ -1,5 +1,6 @@
 """The law of every next value of a user's own series: no truth needed."""
 
+import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -54,15 +55,39 @@ class SeriesLaws(NamedTuple):
 def prepare(config: LawsConfig) -> tuple[np.ndarray, str, Numerals]:
     """Read and check the series before any model is loaded. Raises InputError."""
     values, name = read_series(config.check().series, config.column)
-    if config.low is not None and config.high is not None:
-        numerals = Numerals(precision=config.precision, low=config.low, high=config.high)
-        if len(values) < 2:
-            raise InputError(f"a series of {len(values)} value", "at least 2 values", "Give a longer series")
-    else:
-        numerals = rescaled(values, config.precision, warmup=config.warmup)
+    if len(values) < 2:
+        raise InputError(f"a series of {len(values)} value", "at least 2 values", "Give a longer series")
+    numerals = _grid(config, values)
     numerals.encode(values)
-    require_room(config.out.resolve().parent, len(values) * (numerals.num_bins + 64) * 8)
+    _require_place(config.out, len(values) * (numerals.num_bins + 64) * 8)
     return values, name, numerals
+
+
+def _grid(config: LawsConfig, values: np.ndarray) -> Numerals:
+    if config.low is not None and config.high is not None:
+        return Numerals(precision=config.precision, low=config.low, high=config.high)
+    if np.ptp(values) == 0:
+        raise InputError(
+            f"a series that is {values[0]:g} throughout", "at least two different values", "Give --low and --high"
+        )
+    try:
+        return rescaled(values, config.precision, warmup=config.warmup)
+    except InputError as error:
+        if config.warmup is None:
+            raise
+        raise InputError(error.got, error.expected, "Choose another --warmup, or give --low and --high") from error
+
+
+def _require_place(out: Path, size: int) -> None:
+    """Refuse, before long work, a file that could not be written at its end. Raises InputError."""
+    folder = out.resolve().parent
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if out.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        blocked = out if out.is_dir() else there
+        raise InputError(
+            f"--out {out}, blocked by {blocked}", "a file in a folder that can be written", "Choose another"
+        )
+    require_room(folder, size)
 
 
 def run(config: LawsConfig, loaded: LoadedModel, values: np.ndarray, numerals: Numerals) -> SeriesLaws:

@@ -8,6 +8,7 @@ scaling, tied or not), SmolLM2. Weights are stored ``[in, out]`` and every block
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from .config import ModelConfig
@@ -16,7 +17,7 @@ from .config import ModelConfig
 class Block(nnx.Module):
     """One transformer block: pre-norm attention, pre-norm gated MLP."""
 
-    def __init__(self, config: ModelConfig, *, key: PRNGKeyArray, dtype: jnp.dtype) -> None:
+    def __init__(self, config: ModelConfig, *, key: PRNGKeyArray, dtype: DTypeLike) -> None:
         d, m, hd = config.d_model, config.d_mlp, config.head_dim
         shapes = {
             "q": (d, config.num_heads * hd),
@@ -42,7 +43,7 @@ class Llama(nnx.Module):
     ``head is None`` and reads out with the transposed embedding.
     """
 
-    def __init__(self, config: ModelConfig, *, key: PRNGKeyArray, dtype: jnp.dtype = jnp.float32) -> None:
+    def __init__(self, config: ModelConfig, *, key: PRNGKeyArray, dtype: DTypeLike = jnp.float32) -> None:
         k_embed, k_head, k_layers = jax.random.split(key, 3)
         self.config = config
         self.embed = nnx.Param(jax.random.normal(k_embed, (config.vocab_size, config.d_model), dtype))
@@ -54,7 +55,7 @@ class Llama(nnx.Module):
         self.head = None if config.tied else nnx.Param(_normal(k_head, shape, dtype))
 
 
-def _normal(key: PRNGKeyArray, shape: tuple[int, int], dtype: jnp.dtype) -> jax.Array:
+def _normal(key: PRNGKeyArray, shape: tuple[int, int], dtype: DTypeLike) -> jax.Array:
     return jax.random.normal(key, shape, dtype) * jnp.asarray(shape[0] ** -0.5, dtype)
 
 

@@ -14,10 +14,15 @@ from jaxtyping import Array, Float, Int
 from .config import ModelConfig, RopeScaling
 
 
-def inverse_frequencies(config: ModelConfig) -> np.ndarray:
-    """``omega_i`` in float64, ``[head_dim / 2]``, radians per position."""
-    exponents = np.arange(0, config.head_dim, 2, dtype=np.float64) / config.head_dim
-    plain = config.rope_theta**-exponents
+def inverse_frequencies(config: ModelConfig, dtype: np.dtype | type = np.float64) -> np.ndarray:
+    """``omega_i``, ``[head_dim / 2]``, radians per position.
+
+    In float32 every step is rounded as Hugging Face rounds it: one unit in the last place of ``omega`` is 2e-4
+    radians at position 4000, which shows in the logits.
+    """
+    real = np.dtype(dtype).type
+    exponents = np.arange(0, config.head_dim, 2, dtype=real) / real(config.head_dim)
+    plain = real(1) / np.power(np.float64(config.rope_theta), exponents.astype(np.float64)).astype(real)
     return plain if config.rope_scaling is None else _llama3(plain, config.rope_scaling)
 
 
@@ -35,7 +40,7 @@ def rotation(
 ) -> tuple[Float[Array, "*rows half"], Float[Array, "*rows half"]]:
     """Cosine and sine of every angle, in at least float32 (bfloat16 cannot even hold position 257), then cast."""
     wide = jnp.promote_types(dtype, jnp.float32)
-    angles = positions.astype(wide)[..., None] * jnp.asarray(inverse_frequencies(config), wide)
+    angles = positions.astype(wide)[..., None] * jnp.asarray(inverse_frequencies(config, wide))
     return jnp.cos(angles).astype(dtype), jnp.sin(angles).astype(dtype)
 
 

@@ -8,16 +8,11 @@ from jax.scipy.stats import norm
 from jax.test_util import check_grads
 from scipy import stats
 
-from analyses import (
-    bhattacharyya_distance,
-    bin_masses,
-    coarsen,
-    gaussian_log_masses,
-    log_sum_exp,
-    point_mass,
-    safe_log,
-    safe_sqrt,
-)
+import analyses
+from analyses import bhattacharyya_distance, bin_masses, log_sum_exp, point_mass, safe_log, safe_sqrt
+
+coarsen = jax.jit(analyses.coarsen, static_argnums=1)
+gaussian_log_masses = jax.jit(analyses.gaussian_log_masses)
 
 EDGES = jnp.linspace(0.0, 10.0, 101)
 
@@ -68,7 +63,7 @@ def test_a_cell_contains_its_left_edge_only():
 @pytest.mark.parametrize("mean", [-60.0, 3.0, 5.0, 80.0])
 @pytest.mark.parametrize("sd", [0.05, 0.4, 30.0])
 def test_gaussian_log_masses_are_exact_in_both_tails(mean, sd):
-    got = np.asarray(jax.jit(gaussian_log_masses)(mean, sd, EDGES))
+    got = np.asarray(gaussian_log_masses(mean, sd, EDGES))
     a, b = (np.asarray(EDGES, np.float64)[:-1] - mean) / sd, (np.asarray(EDGES, np.float64)[1:] - mean) / sd
     flip = a > 0
     outer, inner = stats.norm.logcdf(np.where(flip, -b, a)), stats.norm.logcdf(np.where(flip, -a, b))
@@ -92,7 +87,9 @@ def test_the_law_is_differentiable_in_the_parameters():
             return bhattacharyya_distance(safe_log(truth), masses)
 
         for function in (loss, truth_loss):
-            check_grads(jax.jit(function), (jnp.asarray(5.0), jnp.asarray(0.8)), order=1, atol=1e-5, rtol=1e-5)
+            check_grads(
+                jax.jit(function), (jnp.asarray(5.0), jnp.asarray(0.8)), order=1, modes=["rev"], atol=1e-5, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("factor", [1, 10, 100])

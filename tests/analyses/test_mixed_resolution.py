@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 from jax.scipy.stats import norm
 
-from analyses import (
-    bhattacharyya_distance,
-    bin_masses,
-    gaussian_log_masses,
-    group_log_mass,
-    group_mass,
-    mixed_grid,
-    mixed_grid_size,
-    moments,
-)
+import analyses
+from analyses import bhattacharyya_distance, bin_masses, group_mass, mixed_grid_size
+
+gaussian_log_masses = jax.jit(analyses.gaussian_log_masses)
+group_log_mass = jax.jit(analyses.group_log_mass)
+mixed_grid = jax.jit(analyses.mixed_grid, static_argnames=("depth", "mode", "base"))
+moments = jax.jit(analyses.moments, static_argnames="within_bin")
 
 SETTINGS = [
     (2, "all", 0, 19),
@@ -64,7 +61,7 @@ def test_cell_counts_are_the_published_ones(precision, mode, depth, count):
     assert bool(jnp.all(grid.valid))
 
 
-@pytest.mark.parametrize(("base", "precision"), [(4, 3), (2, 3), (5, 1)])
+@pytest.mark.parametrize(("base", "precision"), [(4, 3), (2, 2)])
 @pytest.mark.parametrize("mode", ["all", "neighbor"])
 def test_cells_are_the_leaves_of_the_refined_tree_for_every_true_value(base, precision, mode):
     num_bins = base**precision

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses import autoregression, bhattacharyya_distance, bigram, bin_masses, moments, unigram
+import analyses
+from analyses import bhattacharyya_distance, bigram, bin_masses, unigram
+
+autoregression = jax.jit(analyses.autoregression)
+moments = jax.jit(analyses.moments, static_argnames="within_bin")
 
 EDGES = jnp.linspace(0.0, 10.0, 101)
 sequences = st.lists(st.integers(0, 3), min_size=20, max_size=20)
@@ -79,12 +83,12 @@ def test_counts_approach_the_truth_of_a_chain():
 def test_autoregression_is_least_squares_on_the_past():
     values = 5 + np.cumsum(np.random.default_rng(1).normal(0, 0.3, 60))
     fine = jnp.linspace(-20.0, 30.0, 1001)
-    rows = jax.jit(autoregression)(jnp.asarray(values, jnp.float32), fine)
+    rows = autoregression(jnp.asarray(values, jnp.float32), fine)
     for t in (4, 5, 20, 59):
         x, y = values[: t - 1], values[1:t]
         slope, intercept = np.polyfit(x, y, 1)
         variance = np.sum((y - intercept - slope * x) ** 2) / (t - 3)
-        got = jax.jit(moments)(rows[t], fine)
+        got = moments(rows[t], fine)
         assert float(got.mean) == pytest.approx(intercept + slope * values[t - 1], abs=2e-3)
         assert float(got.variance) == pytest.approx(max(variance, 0.05**2 / 12) + 0.05**2 / 12, rel=0.02)
 
@@ -92,7 +96,7 @@ def test_autoregression_is_least_squares_on_the_past():
 def test_autoregression_is_never_sharper_than_the_grid_and_survives_a_constant_past():
     line = jnp.asarray(1.0 + 0.05 * np.arange(60), jnp.float32)
     for values in (line, jnp.full(60, 3.14)):
-        rows = jax.jit(autoregression)(values, EDGES)
+        rows = autoregression(values, EDGES)
         assert np.all(np.isfinite(rows))
         sharpest = moments(rows[-1], EDGES)
         assert float(sharpest.mean) == pytest.approx(float(values[-1]), abs=0.1)
@@ -111,7 +115,7 @@ def test_every_null_learns_its_own_model_class():
 
     truth = jax.vmap(truth_of)(series[:-1])
     codes = jnp.floor(series * 10).astype(jnp.int32)
-    line = jax.vmap(bhattacharyya_distance)(jax.jit(autoregression)(series, EDGES)[1:], truth)
+    line = jax.vmap(bhattacharyya_distance)(autoregression(series, EDGES)[1:], truth)
     histogram = jax.vmap(bhattacharyya_distance)(unigram(codes, 100, smoothing=0.05)[1:], truth)
     assert float(jnp.mean(line[500:])) < 0.01
     assert float(jnp.mean(histogram[500:])) > 0.1

@@ -3,7 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from analyses import bootstrap, bootstrap_band, fit_power_law, log_log_slope, quantile_band
+import analyses
+from analyses import bootstrap, bootstrap_band, fit_power_law, quantile_band
+
+log_log_slope = jax.jit(analyses.log_log_slope, static_argnames="num_bins")
 
 
 def mean(curves):
@@ -34,6 +37,7 @@ def test_the_bootstrap_spread_is_the_standard_error():
     assert float(jnp.std(means)) == pytest.approx(float(jnp.std(values)) / np.sqrt(40), rel=0.06)
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
     def covered(key):
         sample_key, resample_key = jax.random.split(key)

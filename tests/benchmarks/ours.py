@@ -22,6 +22,7 @@ from llmworld_jax.models.catalogue import DEFAULT, load, locate
 from llmworld_jax.models.config import ModelConfig
 from llmworld_jax.models.forward import forward
 from llmworld_jax.numerals import Numerals
+from llmworld_jax.partial_laws import partial_laws
 from llmworld_jax.prompts import Prompt
 
 LOW, HIGH = 0.0, 1.0
@@ -68,6 +69,12 @@ def job(states: int, precision: int, seed: int = 0, loaded: Any = None) -> Job:
 def complete(task: Job, off_grid: str = "first") -> np.ndarray:
     """Complete laws ``[time, bin]`` as probabilities."""
     laws = number_laws(task.model, task.codec, task.prompt, off_grid=off_grid)
+    return np.exp(np.asarray(laws.log_mass, np.float64))
+
+
+def partial(task: Job, depth: int) -> np.ndarray:
+    """The same on the paper's neighbor grid, what is not refined spread evenly: ``[time, bin]``."""
+    laws = partial_laws(task.model, task.codec, task.prompt, task.codes, mode="neighbor", refine_depth=depth)
     return np.exp(np.asarray(laws.log_mass, np.float64))
 
 

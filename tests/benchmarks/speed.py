@@ -31,19 +31,12 @@ def laws(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """1. Partial grid (neighbor, depth 2) and complete laws, against sequential refinement."""
     import ours
     import sequential_torch as peer
-    from ours_neighbor import neighbour_laws
 
     task = ours.job(args.states, args.precision)
     depth = args.precision - 1
-    digits = np.asarray(task.codec.numerals.digits(task.codes))
     model = peer.load(ours.folder(), threads=1)
     sequential = peer.Sequential(model, task.prompt.tokens, task.prompt.item_at, task.codec.levels[0], args.precision)
-
-    def neighbor() -> list[peer.MixedLaw]:
-        found = neighbour_laws(task.model, task.codec, task.prompt, digits, "neighbor", depth)
-        return [peer.mixed_law(law, args.precision) for law in found]
-
-    sides = {"neighbor": neighbor, "complete": lambda: ours.complete(task)}
+    sides = {"neighbor": lambda: ours.partial(task, depth), "complete": lambda: ours.complete(task)}
     if args.tree:
         sides["complete with off-grid mass"] = lambda: ours.complete(task, "tree")
     first = {name: once(side) for name, side in sides.items()}
@@ -51,8 +44,7 @@ def laws(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     _, _, prefill_cpu = once(sequential.prefill)
     reference, wall, cpu = once(lambda: sequential.refine(chosen, "neighbor", depth))
     for t, law in reference.items():
-        mixed, whole = first["neighbor"][0][t], first["complete"][0][t]
-        worst = max(np.abs(mixed.mass - law.mass).max(), np.abs(peer.on_grid(whole, law) - law.mass).max())
+        worst = max(np.abs(peer.on_grid(first[side][0][t], law) - law.mass).max() for side in sides)
         if not worst <= AGREEMENT:
             raise SystemExit(f"State {t}: masses differ by {worst:.1e}, more than {AGREEMENT}. Nothing was timed.")
     times = interleaved(sides, args.repeats)

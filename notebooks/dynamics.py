@@ -1,0 +1,203 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The law of the next number
+#
+# A language model reads a series written out in digits. From its next-token probabilities we get the exact law of
+# every next value. Here: **(a)** from a CSV to the law, **(b)** from a system with a known law to a scaling curve,
+# **(c)** a gradient through the law, to see which past digits it rests on.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import analyses
+import llmworld_jax as lw
+from llmworld_jax.experiments.dynamics_figures import MODEL, NULLS, RC, TRUTH
+from llmworld_jax.experiments.learning import learning_curve, log_log_exponent, published_exponent
+from llmworld_jax.experiments.scoring import nulls_of, score, truth_of
+from llmworld_jax.experiments.series import read_series
+from systems import NoisyLogisticMap, bounded
+
+SMOKE = os.environ.get("SMOKE") == "1"  # everything small, to see that it runs
+plt.rcParams |= RC
+loaded = lw.load()
+loaded.provenance["id"], loaded.config.max_positions
+
+# %% [markdown]
+# ## (a) From a CSV to the law
+#
+# Simulated measurements: the angle of a damped pendulum, ten times a second, with a reading error of 0.5°.
+
+# %%
+time = 0.1 * np.arange(40 if SMOKE else 160)
+noise = np.random.default_rng(0).normal(0, 0.5, time.size)
+angle = 25 * np.exp(-time / 12) * np.cos(2 * np.pi * time / 2.4) + noise
+path = Path(tempfile.mkdtemp()) / "pendulum.csv"
+np.savetxt(path, np.c_[time, angle], fmt="%.2f", delimiter=",", header="time_s,angle_deg", comments="")
+print(path.read_text()[:48])
+
+# %% [markdown]
+# The first period alone sets the range of the numerals: the grid must not know the future.
+
+# %%
+values, name = read_series(path, "angle_deg")
+numerals = lw.rescaled(values, precision=2, warmup=24)
+codec = lw.number_codec(loaded.tokenizer, numerals)
+codes = numerals.encode(values)
+print(f"{numerals.num_bins} bins of {numerals.bin_width:.2f}° on [{numerals.low:.1f}°, {numerals.high:.1f}°)")
+print("the model reads", codec.text(codes[:12]), "...")
+
+# %%
+prompt = lw.with_forecast(codec.prompt(codes))
+laws = lw.number_laws(loaded.model, codec, prompt)
+edges, levels = jnp.asarray(numerals.edges(), jnp.float32), jnp.array([0.05, 0.25, 0.5, 0.75, 0.95])
+each_level = jax.vmap(analyses.quantile, in_axes=(None, None, 0))
+quantiles = np.asarray(jax.vmap(each_level, in_axes=(0, None, None))(laws.log_mass, edges, levels))
+laws.log_mass.shape, quantiles.shape
+
+# %%
+figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+at = np.append(time, time[-1] + 0.1)
+for low, high, alpha in ((0, 4, 0.18), (1, 3, 0.3)):
+    share = f"{levels[high] - levels[low]:.0%} of the law"
+    axis.fill_between(at, *quantiles[:, [low, high]].T, step="mid", color=MODEL, alpha=alpha, lw=0, label=share)
+axis.plot(time, values, "o", ms=2.6, color=TRUTH, label="measured")
+axis.errorbar(at[-1], quantiles[-1, 2], np.abs(quantiles[-1:, [0, 4]] - quantiles[-1, 2]).T, fmt="ks", ms=4, label="next")
+axis.set(xlabel="time (s)", ylabel="angle (degrees)", title="Each value and its law before it came")
+axis.legend(ncols=4, loc="upper right")
+plt.show()
+
+# %% [markdown]
+# No truth is needed to score a forecast: the surprise −ln p of what came, beside that of a straight line through the
+# past (AR(1)) and of the uniform law.
+
+# %%
+nulls = {name: law[1:] for name, law in nulls_of(codes, numerals, symbolic=False).items()}
+candidates = {"model": np.asarray(laws.log_mass)[1:-1], **nulls, "uniform": np.full((1, 100), -np.log(100))}
+for name, law in candidates.items():
+    surprise = -np.take_along_axis(np.broadcast_to(law, (len(codes) - 1, 100)), codes[1:, None], axis=1)
+    print(f"{name:10s} {surprise.mean():.2f} nats")
+inside = (values[1:] >= quantiles[1:-1, 0]) & (values[1:] <= quantiles[1:-1, 4])
+print(f"inside the 90 % band: {inside.mean():.0%}; mass off the grid: {np.nanmedian(laws.off_grid):.1%} (median)")
+
+# %% [markdown]
+# ## (b) From a system to a scaling curve
+#
+# The noisy logistic map has a closed transition law, so the distance between the model's law and the truth is known.
+# Several series are sampled with one `vmap` (those that leave [−1, 1] are dropped, as published), written on one grid,
+# and read with one `vmap`: prompts of one length share their layout.
+
+# %%
+seeds, steps = (2, 40) if SMOKE else (4, 300)
+system = NoisyLogisticMap()
+with jax.enable_x64(True):
+    paths = jax.vmap(lambda key: system.sample(key, steps))(jax.random.split(jax.random.key(0), 16 * seeds))
+    stays = np.flatnonzero(jax.vmap(bounded)(paths))[:seeds]
+paths = jax.tree.map(lambda a: np.asarray(a)[stays], paths)
+numerals = lw.rescaled(paths.observed.ravel(), precision=2)
+codec = lw.number_codec(loaded.tokenizer, numerals)
+codes = numerals.encode(paths.observed)
+codes.shape
+
+# %%
+layout = codec.prompt(codes[0])
+tokens = np.stack([codec.prompt(row).tokens for row in codes])
+read = jax.vmap(lambda tokens: lw.number_laws(loaded.model, codec, layout._replace(tokens=tokens)).log_mass)
+log_mass = np.asarray(read(tokens))
+log_mass.shape  # series, item, bin
+
+# %% [markdown]
+# Distance to the truth, item by item. The floor is what an observer pays who knows the system but sees the previous
+# value with two digits only.
+
+# %%
+truths = [truth_of(system, jax.tree.map(lambda a: a[k], paths), numerals) for k in range(seeds)]
+
+
+def loss_of(laws):
+    """Bhattacharyya distance to the truth, [series, item], in nats."""
+    return np.stack([score(*row, numerals).bhattacharyya for row in zip(laws, truths, codes, strict=True)])
+
+
+of_nulls = [nulls_of(row, numerals, symbolic=False) for row in codes]
+curve = learning_curve(loss_of(log_mass), window=10)
+null_curves = {name: learning_curve(loss_of([n[name] for n in of_nulls]), window=10) for name in of_nulls[0]}
+floor = np.nanmean([truth.bhattacharyya_floor for truth in truths])
+
+# %%
+fits = {"published": published_exponent(curve), "log-log": log_log_exponent(curve)}
+for name, fit in fits.items():
+    print(f"{name:10s} exponent {fit.value:+.2f}  [{fit.low:+.2f}, {fit.high:+.2f}]")
+
+figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
+axis.fill_between(curve.context, curve.low, curve.high, color=MODEL, alpha=0.18, lw=0)
+axis.plot(curve.context, curve.mean, color=MODEL, lw=1.8, label=f"model ({seeds} series)")
+for color, (name, null) in zip(NULLS, null_curves.items()):
+    axis.plot(null.context, null.mean, color=color, lw=1.1, ls="--", label=name)
+for (name, fit), style in zip(fits.items(), ("-", "-."), strict=True):
+    axis.plot(curve.context, curve.context**fit.value / fit.scale, "k", ls=style, lw=0.9, label=f"{name} fit")
+axis.axhline(floor, color="0.35", lw=1, ls=":", label="resolution floor")
+axis.set(xscale="log", yscale="log", xlabel="context length (items read)", ylabel="Bhattacharyya distance (nats)")
+axis.set_title("Noisy logistic map")
+axis.legend(ncols=2)
+plt.show()
+
+# %% [markdown]
+# Intervals are bootstrapped over whole series, and too short with so few. The two exponents weigh the curve
+# differently, the published one by its first tens of points: read them together, and against the floor and the nulls.
+#
+# ## (c) What the law rests on
+#
+# The law is differentiable in whatever goes in. The gradient of one distance to the truth with respect to the input
+# embeddings says how much each past token counts. The true law depends on the last value alone; the model has to find
+# the map in the whole past.
+
+# %%
+items = steps - 1
+past = codec.prompt(codes[0, :items])
+now = lw.Prompt(past.tokens, np.array([len(past.tokens)], np.int32))  # the law of the next value only
+truth = jnp.asarray(truths[0].mass[items], jnp.float32)
+
+
+def distance(embeddings):
+    law = lw.number_laws(loaded.model, codec, now, embeddings=embeddings, off_grid="first", remat=True)
+    return analyses.bhattacharyya_distance(law.log_mass[0], truth)
+
+
+value, gradient = jax.value_and_grad(distance)(lw.embed(loaded.model, past.tokens))
+weight = np.linalg.norm(gradient, axis=1).reshape(items, -1)  # item, (digit, digit, separator)
+print(f"D_B = {value:.3f} nats; share of the last item: {weight[-1].sum() / weight.sum():.0%}")
+
+# %%
+shown = min(items, 60)
+recent = np.arange(items - shown, items)
+similar = np.abs(codes[0, :items] - codes[0, items - 1]) <= 3
+after_similar = np.flatnonzero(similar[:-1]) + 1
+figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+bottom = np.zeros(shown)
+for part, height, color in zip(("first digit", "second digit", "separator"), weight[recent].T, (MODEL, "#7fb7cc", "0.75")):
+    axis.bar(recent, height, bottom=bottom, width=0.8, color=color, label=part)
+    bottom += height
+marked = np.intersect1d(after_similar, recent)
+axis.plot(marked, bottom[marked - recent[0]] * 1.03, "v", color=TRUTH, ms=4, label="came after a value like the last")
+axis.set(xlabel="item", ylabel="|∂D_B / ∂embedding| (nats)", title="Which past tokens the next law depends on")
+axis.legend(loc="upper left")
+plt.show()

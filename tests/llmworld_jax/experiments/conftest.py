@@ -1,0 +1,105 @@
+"""A tiny Hugging Face folder with random weights, so that whole commands run in seconds and need no network.
+
+llmworld_jax is imported inside the fixtures, because jaxtyping's checker must be installed first.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models
+
+CONTEXT = 512
+VOCABULARY = ("<unk>", "<s>", "</s>", *"0123456789", *",; \t", *"abcdefghijklmnopqrstuvw")
+CONFIG = dict(
+    architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=len(VOCABULARY), hidden_size=32,
+    num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, intermediate_size=48,
+    hidden_act="silu", rms_norm_eps=1e-5, rope_theta=1e4, tie_word_embeddings=True,
+    max_position_embeddings=CONTEXT, bos_token_id=1, eos_token_id=2,
+)  # fmt: skip
+FORBIDDEN_FORWARD = "a model was run on input that should have been refused"
+
+
+def make_model_folder(folder: Path, seed: int = 0) -> Path:
+    """Single characters as tokens; weights such that neither the laws nor the mass off the grid are trivial."""
+    from llmworld_jax.models.checkpoint import tensor_shapes
+    from llmworld_jax.models.config import parse_config
+    from llmworld_jax.models.safetensors_files import write_safetensors
+
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(VOCABULARY)}, [], unk_token="<unk>"))
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([AddedToken(text, special=True) for text in VOCABULARY[:3]])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>"}))
+    shapes, random = tensor_shapes(parse_config(CONFIG)), np.random.default_rng(seed)
+
+    def weights(name: str) -> np.ndarray:
+        shape = shapes[name]
+        if "norm" in name:
+            return random.uniform(0.7, 1.3, shape)
+        return random.normal(0, 0.3 if "embed" in name else 1.5 / np.sqrt(shape[-1]), shape)
+
+    write_safetensors(folder / "model.safetensors", shapes, weights)
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    return make_model_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def loaded(model_folder):
+    from llmworld_jax.models.catalogue import load
+
+    return load(model_folder)
+
+
+@pytest.fixture(autouse=True)
+def place_of_its_own(tmp_path, monkeypatch) -> Path:
+    """Current folder, model cache and compile cache of one test: nothing of the user's is read or written."""
+    monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "left alone")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def no_forward(monkeypatch):
+    """Fail the test when the model is run."""
+    from llmworld_jax.experiments import dynamics, series_laws
+
+    def refuse(*args, **kwargs):
+        pytest.fail(FORBIDDEN_FORWARD)
+
+    for module in (dynamics, series_laws):
+        monkeypatch.setattr(module, "number_laws", refuse)
+
+
+@pytest.fixture
+def llmworld(capsys):
+    """``llmworld(*arguments) -> (exit code, stdout, stderr)``, through the entry point, in this process."""
+    from llmworld_jax.cli import main
+
+    def call(*arguments) -> tuple[int, str, str]:
+        try:
+            main([str(a) for a in arguments])
+            code = 0
+        except SystemExit as exit_:
+            code = exit_.code
+        return code, *capsys.readouterr()
+
+    return call
