@@ -1,26 +1,27 @@
 """A language model as an exact, differentiable predictive distribution over numbers.
 
 >>> import jax, numpy as np, llmworld_jax as lw
->>> series = np.sin(0.5 * np.arange(60))
+>>> series = np.sin(2 * np.pi * np.arange(60) / 6)
 >>> loaded = lw.load()  # SmolLM2-135M, fetched once
 >>> codec = lw.number_codec(loaded.tokenizer, lw.rescaled(series, precision=2))
->>> prompt = lw.with_forecast(codec.prompt(codec.numerals.encode(series)))
->>> laws = lw.number_laws(loaded.model, codec, prompt)
+>>> prompt = codec.prompt(codec.numerals.encode(series))
+>>> laws = lw.number_laws(loaded.model, codec, lw.with_forecast(prompt))
 >>> laws.log_mass.shape  # 60 values and the one to come, in 100 bins
 (61, 100)
 >>> mean = np.exp(laws.log_mass) @ codec.numerals.decode(np.arange(100))
->>> bool(abs(mean[60] - np.sin(0.5 * 60)) < 0.2)
+>>> bool(abs(mean[60] - np.sin(2 * np.pi * 60 / 6)) < 0.05)
 True
 
-Everything is a pure function, so the same works under your own transforms, here the gradient of the surprise:
+All of it is pure functions, so your own ``jit``, ``vmap`` and ``grad`` apply. Which tokens does the last law rest on?
 
 >>> def surprise(embeddings):
-...     now = prompt._replace(item_at=prompt.item_at[59:60])  # the law of item 59 only
-...     laws = lw.number_laws(loaded.model, codec, now, embeddings=embeddings, remat=True)
-...     return -laws.log_mass[0, int(codec.numerals.encode(series[59]))]
->>> slope = jax.jit(jax.grad(surprise))(lw.embed(loaded.model, prompt.tokens))
->>> [bool(np.any(slope[at])) for at in (prompt.item_at[58], prompt.item_at[59])]  # the past matters, the item does not
-[True, False]
+...     last = prompt._replace(item_at=prompt.item_at[-1:])
+...     law = lw.number_laws(loaded.model, codec, last, embeddings=embeddings, remat=True).log_mass[0]
+...     return -law[int(codec.numerals.encode(series[-1]))]
+>>> slope = jax.grad(surprise)(lw.embed(loaded.model, jax.numpy.asarray(prompt.tokens)))
+>>> weight = np.linalg.norm(slope, axis=1)
+>>> bool(weight[: prompt.item_at[-1]].min() > 0), float(weight[prompt.item_at[-1] :].max())
+(True, 0.0)
 
 Names are imported when they are first used: ``import llmworld_jax`` loads nothing, and starts no device.
 """

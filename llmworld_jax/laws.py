@@ -172,11 +172,14 @@ def _nodes(
 
 
 def map_chunks(function, arrays, size: int):
-    """``function`` over leading-axis chunks of equal size, one after the other; the last is padded by repetition."""
+    """``function`` over leading-axis chunks of equal size (at most ``size``), one after the other.
+
+    The last is padded by repetition.
+    """
     leaves = jax.tree.leaves(arrays)
     length = leaves[0].shape[0]
-    size = min(size, length)
     chunks = -(-length // size)
+    size = -(-length // chunks)
     index = jnp.minimum(jnp.arange(chunks * size, dtype=jnp.int32), length - 1)
     stacked = jax.tree.map(lambda a: a[index].reshape(chunks, size, *a.shape[1:]), arrays)
     if chunks == 1:

@@ -1,5 +1,6 @@
 """From losses of several series to a learning curve: smoothing, bands, exponents, and a plain verdict."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -75,18 +76,22 @@ def log_log_exponent(curve: Curve) -> Exponent:
 
 def _fit(estimator, curve: Curve) -> Exponent:
     with jax.enable_x64(True):
-        context, each = jnp.asarray(curve.context), jnp.asarray(curve.each)
-        fit = estimator(context, each.mean(axis=0))
-        low = high = np.nan
-        if len(curve.each) > 1:
-            band = analyses.bootstrap_band(
-                jax.random.key(0),
-                lambda rows: estimator(context, rows.mean(axis=0)).exponent,
-                each,
-                num_resamples=RESAMPLES,
-            )
-            low, high = float(band.low), float(band.high)
-        return Exponent(float(fit.exponent), low, high, float(fit.scale), float(fit.residual_rms))
+        fit, low, high = _estimate(estimator, jnp.asarray(curve.context), jnp.asarray(curve.each))
+        return Exponent(float(fit.exponent), float(low), float(high), float(fit.scale), float(fit.residual_rms))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _estimate(estimator, context: jax.Array, each: jax.Array) -> tuple[analyses.PowerLaw, jax.Array, jax.Array]:
+    def of_mean(rows: jax.Array) -> analyses.PowerLaw:
+        return estimator(context, rows.mean(axis=0))
+
+    unknown = jnp.asarray(jnp.nan)
+    if each.shape[0] == 1:
+        return of_mean(each), unknown, unknown
+    band = analyses.bootstrap_band(
+        jax.random.key(0), lambda rows: of_mean(rows).exponent, each, num_resamples=RESAMPLES
+    )
+    return of_mean(each), band.low, band.high
 
 
 def verdict(loss: np.ndarray, nulls: dict[str, np.ndarray], floor: np.ndarray) -> Verdict:

@@ -14,13 +14,15 @@ def checked_codec(
     return number_codec(loaded.tokenizer, numerals, separator, scheme, parse_start(start))
 
 
-def check_context(codec: NumberCodec, items: int, loaded: LoadedModel) -> None:
-    """Refuse a series that the model cannot hold. Raises InputError."""
+def check_context(codec: NumberCodec, items: int, loaded: LoadedModel, *, forecast: bool = False) -> None:
+    """Refuse a series, with ``forecast`` also one number more, that the model cannot hold. Raises InputError."""
     width = codec.depth + len(codec.separator_tokens)
-    tokens = len(codec.prefix_tokens) + items * width
+    # The last digit of the number to come is predicted, never read.
+    around = len(codec.prefix_tokens) + (codec.depth - 1 if forecast else 0)
+    tokens = around + items * width
     limit = loaded.config.max_positions
     if tokens > limit:
-        fit = (limit - len(codec.prefix_tokens)) // width
+        fit = max(0, (limit - around) // width)
         raise InputError(
             f"{items} items of {width} tokens, {tokens} in all",
             f"at most {limit} tokens, the context of {loaded.provenance['id']}",

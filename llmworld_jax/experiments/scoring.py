@@ -79,20 +79,28 @@ def score(log_mass: np.ndarray, truth: Truth, codes: np.ndarray, numerals: Numer
 def nulls_of(codes: np.ndarray, numerals: Numerals, *, symbolic: bool) -> dict[str, np.ndarray]:
     """Log masses ``[time, bin]`` of predictors that know no physics; they see the same digits as the model."""
     with jax.enable_x64(True):
-        symbols, bins = jnp.asarray(codes), numerals.num_bins
+        symbols = jnp.asarray(codes)
         if symbolic:
-            found = {"unigram": analyses.unigram(symbols, bins), "bigram": analyses.bigram(symbols, bins)}
+            names, found = ("unigram", "bigram"), _symbol_nulls(symbols, numerals.num_bins)
         else:
             values, edges = jnp.asarray(numerals.decode(codes)), jnp.asarray(numerals.edges())
-            found = {
-                "histogram": analyses.unigram(symbols, bins, smoothing=HISTOGRAM_SMOOTHING),
-                "AR(1)": analyses.autoregression(values, edges),
-            }
-        return {name: np.asarray(law) for name, law in found.items()}
+            names, found = ("histogram", "AR(1)"), _number_nulls(symbols, values, edges)
+        return {name: np.asarray(law) for name, law in zip(names, found, strict=True)}
 
 
 def _after_first(rows: np.ndarray) -> np.ndarray:
     return np.concatenate((np.full((1, *rows.shape[1:]), np.nan), rows))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _symbol_nulls(symbols: jax.Array, bins: int) -> tuple[jax.Array, jax.Array]:
+    return analyses.unigram(symbols, bins), analyses.bigram(symbols, bins)
+
+
+@jax.jit
+def _number_nulls(symbols: jax.Array, values: jax.Array, edges: jax.Array) -> tuple[jax.Array, jax.Array]:
+    histogram = analyses.unigram(symbols, edges.shape[0] - 1, smoothing=HISTOGRAM_SMOOTHING)
+    return histogram, analyses.autoregression(values, edges)
 
 
 @jax.jit

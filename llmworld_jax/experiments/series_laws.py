@@ -93,7 +93,7 @@ def _require_place(out: Path, size: int) -> None:
 def run(config: LawsConfig, loaded: LoadedModel, values: np.ndarray, numerals: Numerals) -> SeriesLaws:
     """Read the series with the model. Raises InputError where it does not fit the model's context."""
     codec = checked_codec(loaded, numerals, config.separator, config.start_token)
-    check_context(codec, len(values), loaded)
+    check_context(codec, len(values), loaded, forecast=True)
     return laws_of_series(loaded, codec, values)
 
 

@@ -18,18 +18,14 @@ from llmworld_jax.partial_laws import _check, _partial_laws, partial_laws
 from llmworld_jax.refinement import refinement
 
 CONFIG = ModelConfig("llama", 44, 32, 2, 4, 2, 8, 48, 1e-5, 1e4, None, False, 512)
-GRIDS = [
-    (2, "neighbor", 0, 5),
-    (3, "neighbor", 1, 10),
-    (3, "neighbor", 2, 10),
-    (3, "all", 1, 10),
-    (4, "neighbor", 2, 4),
-]
+GRIDS = [(2, "neighbor", 0, 5), (3, "neighbor", 2, 10), (4, "neighbor", 2, 4)]
 
 
 @functools.cache
 def tiny(dtype="float32"):
-    return Llama(CONFIG, key=jax.random.key(3), dtype=jnp.dtype(dtype))
+    empty = jax.eval_shape(lambda: Llama(CONFIG, key=jax.random.key(0), dtype=jnp.dtype(dtype)))
+    rng = np.random.default_rng(3)  # not Llama's own numbers: they take seconds to compile
+    return jax.tree.map(lambda a: jnp.asarray(rng.normal(0.0, 0.5, a.shape), a.dtype), empty)
 
 
 def codec(precision, base=10, start=(1,), low=0.0, high=1.0):
@@ -96,16 +92,6 @@ def test_with_every_prefix_it_is_the_complete_law_and_less_leaks_at_fewer():
     assert jnp.all(some.off_grid < complete.off_grid)
 
 
-def test_chunks_do_not_matter():
-    c = codec(3)
-    codes = series(c.numerals)
-    few, many = (
-        partial_laws(tiny(), c, c.prompt(codes), codes, mode="neighbor", refine_depth=2, rows=rows)
-        for rows in (1, 4 * 31)
-    )
-    np.testing.assert_allclose(few.log_mass, many.log_mass, atol=2e-5)
-
-
 def test_without_start_token_the_first_number_has_no_law():
     c = codec(2, base=5, start=())
     codes = series(c.numerals)
@@ -115,17 +101,16 @@ def test_without_start_token_the_first_number_has_no_law():
     np.testing.assert_allclose(jax.nn.logsumexp(laws.log_mass[1:], axis=-1), 0.0, atol=1e-5)
 
 
-def test_vmap_over_series_is_a_loop_and_jit_changes_nothing():
+def test_chunks_do_not_matter_and_vmap_over_series_is_a_loop():
     c = codec(3)
     codes = np.stack([series(c.numerals, seed=seed) for seed in range(3)])
     prompts = [c.prompt(row) for row in codes]
 
-    @jax.jit
     def laws(tokens, codes):
         prompt = prompts[0]._replace(tokens=tokens)
-        return partial_laws(tiny(), c, prompt, codes, mode="neighbor", refine_depth=2).log_mass
+        return partial_laws(tiny(), c, prompt, codes, mode="neighbor", refine_depth=2, rows=70).log_mass
 
-    together = jax.vmap(laws)(jnp.stack([p.tokens for p in prompts]), jnp.asarray(codes))
+    together = jax.jit(jax.vmap(laws))(jnp.stack([p.tokens for p in prompts]), jnp.asarray(codes))
     for row, prompt, batched in zip(codes, prompts, together):
         alone = partial_laws(tiny(), c, prompt, row, mode="neighbor", refine_depth=2).log_mass
         np.testing.assert_allclose(batched, alone, atol=2e-5)

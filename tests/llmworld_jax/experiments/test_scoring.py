@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from llmworld_jax.experiments.scoring import nulls_of, score, truth_of
+from llmworld_jax.experiments.scoring import Truth, nulls_of, score, truth_of
 from llmworld_jax.numerals import Numerals, rescaled
 from systems import SYSTEMS, BrownianMotion, LogisticMap, MarkovChain, Trajectory
 
@@ -30,7 +30,10 @@ def law_of(truth) -> np.ndarray:
         return np.log(truth.mass)
 
 
-CASES = ("brownian_motion", "noisy_logistic_map", "logistic_map", "lorenz", "markov_chain")
+CASES = (
+    *("brownian_motion", "noisy_logistic_map", "logistic_map", "markov_chain"),
+    pytest.param("lorenz", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -50,7 +53,10 @@ def test_the_true_law_is_at_no_distance_from_the_truth(world):
 
 def test_nothing_is_scored_where_nothing_precedes(world):
     _, path, numerals, truth = world
-    assert all(np.isnan(row[0]).all() and np.isfinite(row[1:]).all() for row in truth)
+    for name, row in truth._asdict().items():
+        assert np.isnan(row[0]).all(), name
+        # A point just beyond all nodes of a cell has no mass under their average: an infinite distance, rightly.
+        assert (np.isfinite(row[1:]).all() or name == "bhattacharyya_floor") and not np.isnan(row[1:]).any(), name
     law = np.full(truth.mass.shape, -np.log(numerals.num_bins))
     found = score(law, truth, numerals.encode(path.observed), numerals)
     for name, row in found._asdict().items():
@@ -76,9 +82,10 @@ def test_floors_are_losses_of_an_honest_observer(world):
     system, path, numerals, truth = world
     assert (truth.bhattacharyya_floor[1:] >= -1e-12).all()
     assert (truth.deviation_floor[1:] >= 0).all()
-    uniform = np.full(truth.mass.shape, -np.log(numerals.num_bins))
-    ignorant = score(uniform, truth, numerals.encode(path.observed), numerals).bhattacharyya
-    assert (truth.bhattacharyya_floor[1:] <= ignorant[1:] + 1e-12).all()
+    if not getattr(system, "deterministic", False):
+        uniform = np.full(truth.mass.shape, -np.log(numerals.num_bins))
+        ignorant = score(uniform, truth, numerals.encode(path.observed), numerals).bhattacharyya
+        assert (truth.bhattacharyya_floor[1:] < ignorant[1:]).all()
     if isinstance(system, MarkovChain):
         np.testing.assert_array_equal(truth.bhattacharyya_floor[1:], 0)
 
@@ -97,12 +104,14 @@ def test_brownian_motion_against_the_normal_law_written_again():
     assert isinstance(system, BrownianMotion)
 
 
-@pytest.mark.parametrize("name", ["brownian_motion", "noisy_logistic_map"])
-def test_a_finer_grid_has_a_lower_floor(name):
-    """The floor of Bhattacharyya distance is quadratic in the cell's width, so a tenth costs about a hundredth."""
-    system, path = path_of(name)
-    coarse, fine = (truth_of(system, path, grid_of(path, p)).bhattacharyya_floor[1:].mean() for p in (1, 2))
-    assert 30 < coarse / fine < 300
+def test_floor_of_brownian_motion_is_the_shift_to_the_cell_s_centre():
+    """Two normal laws a shift d apart have D_B = d² / (8 s²), but for what the ends of the grid cut off."""
+    system, path = path_of("brownian_motion")
+    numerals = grid_of(path)
+    truth = truth_of(system, path, numerals)
+    shift = numerals.decode(numerals.encode(path.observed)) - path.observed
+    expected = shift[:-1] ** 2 / (8 * truth.sd[1:] ** 2)
+    np.testing.assert_allclose(truth.bhattacharyya_floor[1:], expected, rtol=0.08, atol=0.01 * expected.max())
 
 
 def test_deviation_floor_of_a_straight_map_is_only_the_offset_in_the_cell():
@@ -134,9 +143,8 @@ def test_markov_truth_is_the_row_of_the_symbol_before():
 def test_scores_of_a_made_up_law_by_hand():
     """Two bins on [0, 20): display units are half the own ones."""
     numerals = Numerals(1, 0.0, 20.0, base=2)
-    system, path = path_of("brownian_motion", steps=2)
-    truth = truth_of(system, path._replace(observed=np.array([1.0, 11.0])), numerals)
-    truth = truth._replace(mass=np.array([[np.nan, np.nan], [0.5, 0.5]]), mean=np.array([np.nan, 9.0]))
+    none = np.full(2, np.nan)
+    truth = Truth(np.array([[np.nan, np.nan], [0.5, 0.5]]), none, np.array([np.nan, 9.0]), none, none, none)
     law = np.log([[0.5, 0.5], [0.2, 0.8]])
     found = score(law, truth, np.array([0, 1]), numerals)
     assert found.bhattacharyya[1] == pytest.approx(-np.log(np.sqrt(0.1) + np.sqrt(0.4)))
