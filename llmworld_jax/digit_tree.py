@@ -70,7 +70,8 @@ def law_of(
     next_digit: Callable[[tuple[int, ...]], Float[Array, " child"]], branch: tuple[int, ...]
 ) -> Float[Array, " bin"]:
     """Log mass of every number from a function of the prefix: the definition, used to check the fast versions."""
-    levels, prefixes = [], [()]
+    levels: list[Array] = []
+    prefixes: list[tuple[int, ...]] = [()]
     for width in branch[:-1]:
         prefixes = [(*p, d) for p in prefixes for d in range(width)]
         levels.append(jnp.stack([next_digit(p) for p in prefixes]))

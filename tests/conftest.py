@@ -11,6 +11,16 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _cheap_compilation(request: pytest.FixtureRequest):
+    """Tiny models spend their time in the compiler. Tests that read the real model are compiled as a user's are."""
+    name, before = "jax_disable_most_optimizations", jax.config.jax_disable_most_optimizations
+    if request.node.get_closest_marker("slow") is None:
+        jax.config.update(name, True)
+    yield
+    jax.config.update(name, before)
+
+
 @pytest.fixture(scope="session")
 def tiny_llama() -> Callable:
     """``tiny_llama(seed=0, dtype=float32, **changes of the config)``, filled by numpy: nothing is compiled."""

@@ -3,6 +3,7 @@
 Source: Liu, Boullé, Sarfati and Earls 2024, arXiv 2402.00795.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -93,7 +94,7 @@ def run(config: DynamicsConfig, loaded: LoadedModel, worlds: Worlds, store: RunS
         laws = []
         for k, one in enumerate(series):
             progress(f"{one.name}, series {k + 1} of {len(series)}")
-            laws.append(store.unit(_unit_key(one, loaded), lambda one=one: _read(one, loaded)))
+            laws.append(store.unit(_unit_key(one, loaded), functools.partial(_read, one, loaded)))
         results.append(compare(config, series, laws))
     return tuple(results)
 
@@ -150,7 +151,7 @@ def compare(config: DynamicsConfig, series: tuple[Series, ...], laws: list[dict[
     """Truth, scores, nulls, floors, curves and fits of one system."""
     first = series[0]
     symbolic = isinstance(first.system, SymbolicSystem)
-    deterministic = not symbolic and first.system.deterministic
+    deterministic = isinstance(first.system, ContinuousSystem) and first.system.deterministic
     loss_name = "absolute_deviation" if deterministic else "bhattacharyya"
     truths = [truth_of(one.system, one.path, one.numerals) for one in series]
     scores = [

@@ -1,7 +1,7 @@
 """From losses of several series to a learning curve: smoothing, bands, exponents, and a plain verdict."""
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,8 @@ EARLY = (5, 25)
 LATE_SHARE = 0.2
 RESAMPLES = 500
 LEARNS_BELOW = 0.8
+
+Kind = Literal["good", "neutral", "negative"]
 
 
 class Curve(NamedTuple):
@@ -39,7 +41,7 @@ class Exponent(NamedTuple):
 class Verdict(NamedTuple):
     """What the curve says. ``kind`` is ``good``, ``neutral`` or ``negative``."""
 
-    kind: str
+    kind: Kind
     text: str
     early: float
     late: float
@@ -112,7 +114,7 @@ def verdict(loss: np.ndarray, nulls: dict[str, np.ndarray], floor: np.ndarray) -
         held = f"; {_listed(better)} still predict{'s' if len(better) == 1 else ''} better"
     else:
         held = f"; below every null ({_listed(list(null_late))})"
-    kind = "good" if learns and not better else "neutral" if learns or not better else "negative"
+    kind: Kind = "good" if learns and not better else "neutral" if learns or not better else "negative"
     return Verdict(kind, moved + held + ".", early, late, ratio, float(np.nanmean(floor[:, late_from:])), null_late)
 
 

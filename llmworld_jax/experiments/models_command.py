@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 
 from ..errors import InputError
@@ -58,7 +57,7 @@ def verify(model: str | None) -> list[str]:
         manifest = verify_folder(folder)
         return [f"{name}: every file in {folder} is as it was written", *(f"  {k}" for k in manifest["files"])]
     # Nothing is kept of what was read: any model that fits the disk can be verified.
-    whole = load(folder, place=lambda path, block: jax.ShapeDtypeStruct(block.shape, block.dtype))
+    whole = load(folder, place=lambda path, block: jnp.zeros((), block.dtype))
     facts = {key: whole.provenance[key] for key in ("sha256", "fingerprint") if whole.provenance[key]}
     return [
         f"{name}: config, tokenizer and every tensor in {folder} fit together",

@@ -102,17 +102,17 @@ def test_without_start_token_the_first_number_has_no_law():
 
 
 def test_chunks_do_not_matter_and_vmap_over_series_is_a_loop():
-    c = codec(3)
+    model, c = tiny(), codec(3)
     codes = np.stack([series(c.numerals, seed=seed) for seed in range(3)])
     prompts = [c.prompt(row) for row in codes]
 
     def laws(tokens, codes):
         prompt = prompts[0]._replace(tokens=tokens)
-        return partial_laws(tiny(), c, prompt, codes, mode="neighbor", refine_depth=2, rows=70).log_mass
+        return partial_laws(model, c, prompt, codes, mode="neighbor", refine_depth=2, rows=70).log_mass
 
     together = jax.jit(jax.vmap(laws))(jnp.stack([p.tokens for p in prompts]), jnp.asarray(codes))
     for row, prompt, batched in zip(codes, prompts, together):
-        alone = partial_laws(tiny(), c, prompt, row, mode="neighbor", refine_depth=2).log_mass
+        alone = partial_laws(model, c, prompt, row, mode="neighbor", refine_depth=2).log_mass
         np.testing.assert_allclose(batched, alone, atol=2e-5)
 
 

@@ -4,9 +4,7 @@ llmworld_jax is imported inside the fixtures, because jaxtyping's checker must b
 """
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,6 @@ CONFIG = dict(
     hidden_act="silu", rms_norm_eps=1e-5, rope_theta=1e4, tie_word_embeddings=True,
     max_position_embeddings=CONTEXT, bos_token_id=1, eos_token_id=2,
 )  # fmt: skip
-FORBIDDEN_FORWARD = "a model was run on input that should have been refused"
 
 
 def make_model_folder(folder: Path, seed: int = 0) -> Path:
@@ -49,9 +46,10 @@ def make_model_folder(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder``, hidden ones too."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Path]:
+    """``make_model(folder, seed=0)``."""
+    return make_model_folder
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +68,7 @@ def loaded(model_folder):
 def place_of_its_own(tmp_path, monkeypatch) -> Path:
     """Current folder, model cache and compile cache of one test: nothing of the user's is read or written."""
     monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "left alone")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -83,10 +81,19 @@ def no_forward(monkeypatch):
     from llmworld_jax.experiments import dynamics, series_laws
 
     def refuse(*args, **kwargs):
-        pytest.fail(FORBIDDEN_FORWARD)
+        pytest.fail("a model was run on input that should have been refused")
 
     for module in (dynamics, series_laws):
         monkeypatch.setattr(module, "number_laws", refuse)
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """An empty page in the place of the report, where it is not what is tested: figures take seconds."""
+    from llmworld_jax.experiments import dynamics_report
+    from llmworld_jax.files import write_text
+
+    monkeypatch.setattr(dynamics_report, "write_report", lambda folder, *rest: write_text(folder / "report.html", ""))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import make_model_folder, snapshot
 
 from llmworld_jax import files
 from llmworld_jax.experiments import dynamics
@@ -23,7 +21,12 @@ from llmworld_jax.models import default
 
 PARAGRAPH = re.compile(r"llmworld: Got .+\. Expected .+\. [A-Z`].+\.")
 GOOD = "0.1\n0.4\n0.3\n0.7\n0.2\n"
-SMALL = ("--system", "noisy_logistic_map", "markov_chain_low_entropy", "--steps", 60, "--seeds", 2)
+SMALL = ("--system", "noisy_logistic_map", "--steps", 60, "--seeds", 2)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture
@@ -50,10 +53,13 @@ def csv_of(text: str) -> Path:
     return path
 
 
-def python(*arguments, **options) -> subprocess.CompletedProcess[str]:
-    code = "from llmworld_jax.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+def command(*arguments, first: str = "") -> list[str]:
+    """A process of its own that does ``first``, then what ``llmworld`` does."""
+    return [sys.executable, "-c", f"{first}\nfrom llmworld_jax.cli import main; main()", *map(str, arguments)]
+
+
+def python(*arguments, first: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments, first=first), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,9 @@ def test_an_unknown_model(refused):
     assert "series.csv" in refused("dynamics", "--model", "series.csv")
 
 
-@pytest.mark.parametrize("arguments", [("dynamics", "--speed", "3"), ("laws",), ("sing",), (), ("dynamics", "--steps", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("dynamics", "--speed", "3"), ("laws",), ("sing",), (), ("dynamics", "--steps", "x")]
+)
 def test_unknown_and_missing_options(llmworld, arguments, place_of_its_own):
     code, out, err = llmworld(*arguments)
     assert code == 2
@@ -194,10 +202,9 @@ def damaged(folder: Path, what: str) -> None:
 def test_a_damaged_checkpoint(refused, model_folder, tmp_path, what, said):
     folder = shutil.copytree(model_folder, tmp_path / "damaged")
     damaged(folder, what)
-    for command in (("laws", csv_of(GOOD)), ("dynamics", *SMALL)):
-        message = refused(*command, "--model", folder)
+    for asked in (("laws", csv_of(GOOD)), ("dynamics", *SMALL)):
+        message = refused(*asked, "--model", folder)
         assert all(part in message for part in said), message
-    assert str(folder) in message
     assert refused("models", "verify", folder) == message
 
 
@@ -222,8 +229,8 @@ def test_no_network_and_no_cache(refused, no_network, tmp_path):
 def test_a_disk_that_is_nearly_full_is_noticed_before_the_work(refused, model_folder, monkeypatch):
     path = csv_of(GOOD)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    for command in (("laws", path), ("dynamics", *SMALL)):
-        message = refused(*command, "--model", model_folder)
+    for asked in (("laws", path), ("dynamics", *SMALL)):
+        message = refused(*asked, "--model", model_folder)
         assert "no room in the folder" in message
         assert "1,000 are free" in message
 
@@ -290,12 +297,12 @@ def test_an_interrupt_keeps_what_is_finished(llmworld, model_folder, monkeypatch
     assert len(list(Path("runs/stopped/units").iterdir())) == 1
 
 
-def test_new_weights_in_an_old_folder_are_a_new_question(llmworld, tmp_path, monkeypatch):
+def test_new_weights_in_an_old_folder_are_a_new_question(llmworld, make_model, no_report, tmp_path, monkeypatch):
     """A sealed run keeps its provenance; under the same words another model must not inherit it."""
-    monkeypatch.setattr(dynamics, "number_laws", fake_laws)
+    monkeypatch.setattr(dynamics, "run", lambda *arguments: ())
     hashes = []
     for seed in (0, 1):
-        folder = make_model_folder(tmp_path / "model", seed)
+        folder = make_model(tmp_path / "model", seed)
         assert llmworld("dynamics", "--model", folder, "--name", "same", *SMALL)[0] == 0
         record = json.loads(Path("runs/same/config.json").read_text())
         hashes.append((record["config_sha256"], record["provenance"]["model"]["sha256"]))
@@ -315,11 +322,8 @@ def test_one_real_process_says_it_in_one_paragraph():
 
 def test_a_real_limit_on_file_size(model_folder, place_of_its_own):
     """The system's own refusal, at the first file of a run."""
-    limit = 1000
-    done = python(
-        *("dynamics", "--model", model_folder, "--name", "r", "--system", "logistic_map"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    first = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    done = python("dynamics", "--model", model_folder, "--name", "r", *SMALL, first=first)
     assert done.returncode == 2, done.stderr
     assert PARAGRAPH.fullmatch(done.stderr.splitlines()[-1])
     assert "no room in the folder" in done.stderr
@@ -330,8 +334,8 @@ def test_a_real_limit_on_file_size(model_folder, place_of_its_own):
 def test_a_killed_process_goes_on_and_equals_one_that_was_not(model_folder, llmworld):
     """SIGKILL, as no exception handler sees it."""
     call = ("dynamics", "--model", model_folder, *SMALL[:-1], 6)
-    command = [sys.executable, "-c", "from llmworld_jax.cli import main; main()", *map(str, call), "--name", "killed"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    killed = command(*call, "--name", "killed")
+    with subprocess.Popen(killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         units, patience = Path("runs/killed/units"), time.monotonic() + 120
         while not (units.is_dir() and list(units.glob("*.npz"))):
             assert process.poll() is None
@@ -339,7 +343,7 @@ def test_a_killed_process_goes_on_and_equals_one_that_was_not(model_folder, llmw
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     kept = {path: path.stat().st_mtime_ns for path in units.glob("*.npz")}
-    assert 1 <= len(kept) < 12
+    assert 1 <= len(kept) < 6
     assert llmworld(*call, "--name", "killed")[0] == 0
     assert llmworld(*call, "--name", "whole")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

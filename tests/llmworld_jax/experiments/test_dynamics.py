@@ -32,7 +32,7 @@ def run_folder(model_folder, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("runs")
         patch.setenv("LLMWORLD_CACHE", str(folder / "cache"))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", "left alone")
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
         patch.setattr("sys.argv", ["/somewhere/bin/llmworld", "dynamics", *map(str, ARGUMENTS)])
         main([*map(str, ("dynamics", "--model", model_folder, "--runs", folder, "--name", "whole", *ARGUMENTS))])
     return folder / "whole"
@@ -185,7 +185,7 @@ def counted(monkeypatch, stop_after: int | None = None) -> list:
     return read
 
 
-def test_a_stopped_run_goes_on_and_equals_one_that_was_not(run_folder, model_folder, monkeypatch, llmworld):
+def test_a_stopped_run_goes_on_and_equals_one_that_was_not(run_folder, model_folder, monkeypatch, no_report, llmworld):
     call = ("dynamics", "--model", model_folder, "--name", "stopped", *ARGUMENTS)
     with monkeypatch.context() as patch:
         counted(patch, stop_after=3)
