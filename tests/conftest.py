@@ -14,7 +14,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def _cheap_compilation(request: pytest.FixtureRequest):
     """Tiny models spend their time in the compiler. Tests that read the real model are compiled as a user's are."""
-    name, before = "jax_disable_most_optimizations", jax.config.jax_disable_most_optimizations
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
     if request.node.get_closest_marker("slow") is None:
         jax.config.update(name, True)
     yield

@@ -26,7 +26,7 @@ class DynamicsConfig:
     """
 
     system: tuple[str, ...] = DEFAULT_SYSTEMS
-    steps: int = 500
+    steps: int = 400
     seeds: int = 3
     precision: int = 2
     model: str = "smollm2-135m-instruct"

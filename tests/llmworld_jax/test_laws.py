@@ -128,9 +128,7 @@ def test_tree_equals_running_every_prefix_again(case: str, tiny_llama: Callable)
         ("two_digits", {"num_layers": 3, "d_model": 48}),
     ],
 )
-def test_tree_equals_running_every_prefix_again_in_float32(
-    case: str, changes: dict, tiny_llama: Callable
-) -> None:
+def test_tree_equals_running_every_prefix_again_in_float32(case: str, changes: dict, tiny_llama: Callable) -> None:
     model, codec, prompt = build(case, tiny_llama, **changes)
     laws = number_laws(model, codec, prompt)
     log_mass, off_grid = run_again(model, codec, prompt)

@@ -64,9 +64,7 @@ def test_laws_of_two_digit_numbers_equal_the_original_algorithm(default: LoadedM
 
 
 @needs_reference
-def test_exact_arithmetic_equals_the_original_algorithm(
-    default: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exact_arithmetic_equals_the_original_algorithm(default: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, but with rotary angles rounded to float32 as every float32 implementation has them."""
     codec, prompt, reference = logistic_map(default)
 
@@ -94,9 +92,7 @@ def test_laws_of_symbols_equal_the_original_algorithm(default: LoadedModel) -> N
 def run_again(model: Llama, codec: NumberCodec, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
     """Laws and mass off the grid of two-digit numbers, from all eleven prefixes at every item, one run each."""
     digits = list(codec.levels[0])
-    texts = [
-        [*prompt.tokens[:at].tolist(), *p] for at in prompt.item_at for p in ([], *([d] for d in digits))
-    ]
+    texts = [[*prompt.tokens[:at].tolist(), *p] for at in prompt.item_at for p in ([], *([d] for d in digits))]
     longest = max(map(len, texts))
     padded = np.array([[*text, *[0] * (longest - len(text))] for text in texts], np.int32)
 

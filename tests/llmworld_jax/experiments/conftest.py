@@ -5,8 +5,10 @@ llmworld_jax is imported inside the fixtures, because jaxtyping's checker must b
 
 import json
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models
@@ -50,6 +52,21 @@ def make_model_folder(folder: Path, seed: int = 0) -> Path:
 def make_model() -> Callable[..., Path]:
     """``make_model(folder, seed=0)``."""
     return make_model_folder
+
+
+@pytest.fixture(scope="session")
+def compiled_as_in_tests() -> Callable:
+    """Context in which a fixture of a module is compiled as the tests that use it are, to the last bit."""
+
+    @contextmanager
+    def context():
+        name = "jax_disable_most_optimizations"
+        before = jax.config.values[name]
+        jax.config.update(name, True)
+        yield
+        jax.config.update(name, before)
+
+    return context
 
 
 @pytest.fixture(scope="session")

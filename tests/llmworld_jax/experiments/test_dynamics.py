@@ -25,11 +25,11 @@ def config_for(model: Path, **changes) -> DynamicsConfig:
 
 
 @pytest.fixture(scope="module")
-def run_folder(model_folder, tmp_path_factory) -> Path:
+def run_folder(model_folder, compiled_as_in_tests, tmp_path_factory) -> Path:
     """A finished run, made once through the command line's entry point."""
     from llmworld_jax.cli import main
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, compiled_as_in_tests():
         folder = tmp_path_factory.mktemp("runs")
         patch.setenv("LLMWORLD_CACHE", str(folder / "cache"))
         patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))

@@ -37,10 +37,11 @@ CASES = (
 
 
 @pytest.fixture(scope="module", params=CASES)
-def world(request):
-    system, path = path_of(request.param)
-    numerals = grid_of(path)
-    return system, path, numerals, truth_of(system, path, numerals)
+def world(request, compiled_as_in_tests):
+    with compiled_as_in_tests():
+        system, path = path_of(request.param)
+        numerals = grid_of(path)
+        return system, path, numerals, truth_of(system, path, numerals)
 
 
 def test_the_true_law_is_at_no_distance_from_the_truth(world):
@@ -74,7 +75,12 @@ def test_laws_are_laws_and_the_mass_beyond_the_grid_is_kept(world):
     assert (truth.outside[1:] >= -1e-12).all()
     if getattr(system, "deterministic", False):
         assert (np.sort(truth.mass[1:], axis=1)[:, :-1] == 0).all()
-        np.testing.assert_array_equal(truth.mass[1:].argmax(axis=1), numerals.encode(path.observed)[1:])
+        # The extremes of a rescaled series lie on edges, on whose sides rounding may put the law and the value.
+        place = (path.observed[1:] - numerals.low) / numerals.bin_width
+        off_edge = np.abs(place - np.round(place)) > 1e-6
+        assert off_edge.sum() >= STEPS - 3
+        expected = numerals.encode(path.observed)[1:]
+        np.testing.assert_array_equal(truth.mass[1:].argmax(axis=1)[off_edge], expected[off_edge])
         np.testing.assert_array_equal(truth.sd[1:], 0)
 
 

@@ -129,6 +129,7 @@ def test_decimal_commas_are_not_taken_for_delimiters():
     """Whole parts alone would be a plausible series and a wrong one."""
     error = refusal(file_of("day;level\n1,5;2,5\n3,5;4,5\n"), "level")
     assert "'2,5' in line 2" in error.got
+    assert "'3,5' in line 2" in refusal(file_of("1,5;2,5\n3,5;4,5\n"), "0").got
     assert "2 columns" in refusal(file_of("1,5\n2,5\n")).got
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from llmworld_jax.models.attention import KEY_BUCKET, causal_attention, cascade_attention
+from llmworld_jax.models.attention import KEY_BUCKET, cascade_attention, causal_attention
 
 PREFIX = 600  # two full buckets and a part
 HEAD_DIM = 4
@@ -166,9 +166,7 @@ CASCADE_WEIGHT = normal(7, 4, 16)
 cascade_gradient, dense_gradient = (
     jax.jit(
         jax.grad(
-            lambda q, pk, pv, bk, bv, visible, seen, f=f: jnp.sum(
-                CASCADE_WEIGHT * f(q, pk, pv, visible, bk, bv, seen)
-            ),
+            lambda q, pk, pv, bk, bv, visible, seen, f=f: jnp.sum(CASCADE_WEIGHT * f(q, pk, pv, visible, bk, bv, seen)),
             (0, 1, 2, 3, 4),
         )
     )
