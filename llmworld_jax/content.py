@@ -32,9 +32,7 @@ def _canonical_array(obj: Any) -> dict:
 def _canonical_mapping(obj: Mapping) -> dict:
     for key in obj:
         if not isinstance(key, str) or key.startswith("__"):
-            raise InputError(
-                f"the dictionary key {key!r}", "text not beginning with two underscores", "Rename the key"
-            )
+            raise InputError(f"the dictionary key {key!r}", "text not beginning with two underscores", "Rename the key")
     return {key: canonical(value) for key, value in obj.items()}
 
 

@@ -56,9 +56,7 @@ def level_sizes(branch: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(n) for n in np.cumprod(branch[:-1]))
 
 
-def leaf_log_mass(
-    root: Float[Array, " child"], levels: tuple[Float[Array, "_ _"], ...]
-) -> Float[Array, " bin"]:
+def leaf_log_mass(root: Float[Array, " child"], levels: tuple[Float[Array, "_ _"], ...]) -> Float[Array, " bin"]:
     """Chain rule down the tree: ``root [b_1]``, then ``levels[k] [b_1 .. b_{k+1}, b_{k+2}]``, all log-probabilities."""
     mass = root
     for conditional in levels:

@@ -64,9 +64,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_atomic(
-    path: str | os.PathLike, writer: Callable[[BinaryIO], object], *, size: int | None = None
-) -> Path:
+def write_atomic(path: str | os.PathLike, writer: Callable[[BinaryIO], object], *, size: int | None = None) -> Path:
     """Let ``writer(stream)`` write a new file that takes the name ``path`` only when it is whole and on disk.
 
     Missing folders are made. ``size`` (bytes, if known) is for the message about a full disk. An ``OSError``

@@ -104,12 +104,8 @@ class Numerals:
         """Inverse of ``digits``."""
         d = _int64(digits, "digits")
         if d.ndim == 0 or d.shape[-1] != self.precision:
-            raise InputError(
-                f"digits of shape {d.shape}", f"a last axis of {self.precision}", "Give one per place"
-            )
-        _refuse(
-            (d < 0) | (d >= self.base), d, f"digits 0..{self.base - 1}", "Use the base they were made with"
-        )
+            raise InputError(f"digits of shape {d.shape}", f"a last axis of {self.precision}", "Give one per place")
+        _refuse((d < 0) | (d >= self.base), d, f"digits 0..{self.base - 1}", "Use the base they were made with")
         return np.asarray(d @ self._place_values, dtype=np.int64)
 
     @property
@@ -143,9 +139,7 @@ def rescaled(
     """
     x = _float64(series, "a series")
     if x.ndim != 1 or x.size < 2:
-        raise InputError(
-            f"a series of shape {x.shape}", "one axis, two or more values", "Give a longer series"
-        )
+        raise InputError(f"a series of shape {x.shape}", "one axis, two or more values", "Give a longer series")
     _refuse(~np.isfinite(x), x, "a finite series", "Remove or fill these values first")
     if not 0 <= margin[0] < margin[1] < 1:
         raise InputError(f"margin {margin}", "0 <= m0 < m1 < 1", "Use (0.15, 0.85)")
@@ -170,9 +164,7 @@ def rescaled(
     return numerals
 
 
-def display_units(
-    numerals: Numerals, x: Num[Array | np.ndarray, "..."] | float
-) -> Array | np.ndarray | float:
+def display_units(numerals: Numerals, x: Num[Array | np.ndarray, "..."] | float) -> Array | np.ndarray | float:
     """u = 10 (x - low) / (high - low), so that a number's first digit is the whole part of u (base 10)."""
     return 10.0 * (x - numerals.low) / (numerals.high - numerals.low)
 
@@ -194,9 +186,7 @@ def _float64(values: Reals, name: str) -> Float64[np.ndarray, "..."]:
             raise TypeError
         return raw.astype(np.float64)
     except (TypeError, ValueError):
-        raise InputError(
-            f"{name} {values!r:.60}", "real numbers in a rectangular array", "Convert them"
-        ) from None
+        raise InputError(f"{name} {values!r:.60}", "real numbers in a rectangular array", "Convert them") from None
 
 
 def _int64(values: Reals, name: str) -> Int64[np.ndarray, "..."]:

@@ -68,9 +68,7 @@ def _table(block: Table, name: str) -> str:
         for cells in filled
     ]
     style = [' class="number"' if right else "" for right in numeric]
-    head = "".join(
-        f'<th scope="col"{style[k]}>{_inline(title)}</th>' for k, title in enumerate(block.columns)
-    )
+    head = "".join(f'<th scope="col"{style[k]}>{_inline(title)}</th>' for k, title in enumerate(block.columns))
     body = []
     for row in zip(*(spelled_column(column) for column in columns)):
         cells = [f"<td{style[k]}>{_inline(text)}</td>" for k, text in enumerate(row)]
@@ -111,9 +109,7 @@ def _value(value: Any) -> str:
 
 
 def _facts(block: Facts) -> str:
-    rows = (
-        f"<dt>{_plain(name)}</dt><dd>{_inline(_value(value))}</dd>" for name, value in _flat(block.entries)
-    )
+    rows = (f"<dt>{_plain(name)}</dt><dd>{_inline(_value(value))}</dd>" for name, value in _flat(block.entries))
     return f"<dl>{''.join(rows)}</dl>"
 
 
@@ -167,9 +163,7 @@ def render(report: Report) -> str:
     links = "".join(
         f'<li><a href="#{slug}">{_inline(section.heading)}</a></li>' for section, slug in zip(sections, slugs)
     )
-    contents = (
-        f'<nav aria-label="Contents"><p>Contents</p><ol>{links}</ol></nav>' if len(sections) > 2 else ""
-    )
+    contents = f'<nav aria-label="Contents"><p>Contents</p><ol>{links}</ol></nav>' if len(sections) > 2 else ""
     lead = "".join(f"<p>{_inline(text)}</p>" for text in report.lead)
     body = "\n".join(_section(section, slug) for section, slug in zip(sections, slugs))
     return f"""<!doctype html>

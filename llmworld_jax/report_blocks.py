@@ -92,9 +92,7 @@ class Figure:
         if not self.png.startswith(_PNG_HEAD) or len(self.png) < 33:
             raise InputError(f"a figure that begins with {self.png[:8]!r}", "a PNG's bytes", "Save it as PNG")
         if not self.alt.strip():
-            raise InputError(
-                "a figure without alternative text", "a sentence on what it shows", "Give alt=..."
-            )
+            raise InputError("a figure without alternative text", "a sentence on what it shows", "Give alt=...")
 
     def css_size(self) -> tuple[int, int]:
         """Width and height in CSS pixels (96 an inch): the printed size where the file gives a resolution."""
@@ -131,9 +129,7 @@ class Report:
 
     def __post_init__(self) -> None:
         if not self.title.strip() or any(not section.heading.strip() for section in self.sections):
-            raise InputError(
-                "a report with an empty title or heading", "a few words each", "Name what it shows"
-            )
+            raise InputError("a report with an empty title or heading", "a few words each", "Name what it shows")
 
 
 def is_number(cell: Cell) -> bool:

@@ -61,9 +61,7 @@ def cut(tokenizer: Tokenizer, digits: DigitTokens, written: Written) -> tuple[in
     if len(examples) > 1:
         one, other = list(examples.values())[:2]
         raise InputError(
-            " but ".join(
-                f"{written.numbers[i]!r} as {spelt(tokenizer, written.tokens[i])}" for i in (one, other)
-            ),
+            " but ".join(f"{written.numbers[i]!r} as {spelt(tokenizer, written.tokens[i])}" for i in (one, other)),
             f"all numbers cut at the same places (the vocabulary's digit tokens are {digits.kind})",
             f"Choose another tokenizer, precision 1, or {_SINGLE}",
         )
@@ -120,9 +118,7 @@ def spelt(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return " ".join(f"{token}={tokenizer.decode([token])!r}" for token in ids)
 
 
-def _misfit(
-    tokenizer: Tokenizer, digits: DigitTokens, number: str, separator: str, ids: Sequence[int]
-) -> InputError:
+def _misfit(tokenizer: Tokenizer, digits: DigitTokens, number: str, separator: str, ids: Sequence[int]) -> InputError:
     remedy = 'Choose a separator that joins with no digit, such as "," or ";"'
     if not separator:
         remedy = f'Give a separator such as ",", or choose {_SINGLE}'

@@ -5,12 +5,11 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from ..errors import InputError
-from ..files import read_json
 from ..models import plan as planning
 from ..models.cache import read_manifest
 from ..models.cache import verify as verify_folder
-from ..models.catalogue import DEFAULT, MODELS, load, locate
-from ..models.config import ModelConfig, parse_config
+from ..models.catalogue import DEFAULT, MODELS, load, locate, read_config
+from ..models.config import ModelConfig
 from ..models.default import Embedded
 from ..models.default import fetch as fetch_embedded
 
@@ -102,7 +101,7 @@ def _config(name: str) -> ModelConfig:
     path = Path(name).expanduser()
     path = path / "config.json" if path.is_dir() else path
     if path.suffix == ".json" and path.is_file():
-        return parse_config(read_json(path))
+        return read_config(path)
     raise InputError(
         f"plan {name}, where there is no config.json",
         f"one of {', '.join(planning.PUBLIC_CONFIGS)}, or a folder with config.json",

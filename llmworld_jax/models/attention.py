@@ -17,9 +17,7 @@ QUERY_BLOCK = 128
 KEY_BUCKET = 256
 
 
-def _group_rows(
-    q: Float[Array, "rows head head_dim"], num_kv_heads: int
-) -> Float[Array, "kv_head m head_dim"]:
+def _group_rows(q: Float[Array, "rows head head_dim"], num_kv_heads: int) -> Float[Array, "kv_head m head_dim"]:
     """Rows of one key/value head together: ``m = group * rows``, group-major."""
     rows, heads, head_dim = q.shape
     grouped = q.reshape(rows, num_kv_heads, heads // num_kv_heads, head_dim)

@@ -71,12 +71,7 @@ def load(spec: str | Path = DEFAULT, *, dtype: Any = jnp.float32, place: Place |
     """
     found = locate(str(spec))
     manifest = verify(found.folder, whole=False) if read_manifest(found.folder) else None
-    raw = read_json(found.folder / "config.json")
-    if not isinstance(raw, dict):
-        raise InputError(
-            f"a config.json in {found.folder} that holds a {type(raw).__name__}", "an object", "Replace it"
-        )
-    config = parse_config(raw)
+    config = read_config(found.folder / "config.json")
     tokenizer = load_tokenizer(found.folder, config)
     model = load_parameters(found.folder, config, dtype, place=place)
     provenance = {
@@ -111,6 +106,20 @@ def locate(spec: str) -> _Found:
     )
 
 
+def read_config(path: Path) -> ModelConfig:
+    """Hyperparameters from a config.json. Raises InputError, which names the file."""
+    try:
+        raw = read_json(path)
+    except InputError as error:
+        raise InputError(f"no usable {path} ({error.got})", "the model's own", "Download the file again") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}, which holds a {type(raw).__name__}", "an object", "Download the file again")
+    try:
+        return parse_config(raw)
+    except InputError as error:
+        raise InputError(f"{error.got}, in {path}", error.expected, error.remedy) from error
+
+
 def load_tokenizer(folder: Path, config: ModelConfig) -> WrappedTokenizer:
     """The tokenizer of a model folder; its BOS is what tokenizer_config.json names, else config.json's.
 
@@ -118,9 +127,7 @@ def load_tokenizer(folder: Path, config: ModelConfig) -> WrappedTokenizer:
         InputError: none, damaged, or with more tokens than the model has embeddings.
     """
     tokenizer = _read_tokenizer(folder)
-    settings = (
-        read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
-    )
+    settings = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
     named = settings.get("bos_token") if isinstance(settings, dict) else None
     named = named.get("content") if isinstance(named, dict) else named
     bos = tokenizer.token_to_id(named) if isinstance(named, str) else None
@@ -148,9 +155,7 @@ def identity(folder: Path, manifest: dict[str, Any] | None) -> dict[str, str | N
     for path in files:
         with path.open("rb") as file:
             size = file.read(8)
-            digest.update(
-                f"{path.name} {path.stat().st_size}\n".encode() + file.read(int.from_bytes(size, "little"))
-            )
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode() + file.read(int.from_bytes(size, "little")))
     return {"sha256": None, "fingerprint": digest.hexdigest()}
 
 

@@ -185,9 +185,7 @@ def _refused(raw: Mapping[str, Any]) -> list[str]:
                 allowed = " or ".join(repr(v) for v in served)
                 problems.append(f"{key} = {value!r} (served: {allowed})")
         elif key == "layer_types":
-            if value is not None and (
-                not isinstance(value, list) or any(v != "full_attention" for v in value)
-            ):
+            if value is not None and (not isinstance(value, list) or any(v != "full_attention" for v in value)):
                 problems.append("layer_types other than full_attention")
         elif key not in UNDERSTOOD and key not in IRRELEVANT:
             problems.append(f"the unknown key {key} = {value!r}")

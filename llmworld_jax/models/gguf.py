@@ -60,9 +60,7 @@ _ROPE_FACTORS = "rope_freqs.weight"
 _LLAMA3 = RopeScaling(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_positions=8192)
 
 
-def convert_gguf(
-    path: str | Path, out_folder: str | Path, *, facts: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def convert_gguf(path: str | Path, out_folder: str | Path, *, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Convert a Llama-type GGUF file into a Hugging Face folder (float32), whole or not at all.
 
     Dequantisation is exact (every quantised value is a float32), llama.cpp's permutation of the query and key
@@ -171,9 +169,7 @@ def _names(source: GGUFFile, config: ModelConfig) -> dict[str, tuple[str, str]]:
     for name, shape in tensor_shapes(config).items():
         info = source.tensors.get(names[name][1])
         if info is None or info.shape != shape:
-            problems.append(
-                f"{names[name][1]} {'missing' if info is None else info.shape} instead of {shape}"
-            )
+            problems.append(f"{names[name][1]} {'missing' if info is None else info.shape} instead of {shape}")
     if problems:
         raise _unserved(source, sorted(problems))
     return names

@@ -62,9 +62,7 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
     tokenizer = Tokenizer(bpe)
     tokenizer.pre_tokenizer = PRE_TOKENIZERS[pre]()
     tokenizer.decoder = decoders.ByteLevel()
-    added = [
-        (t, AddedToken(t, normalized=False, special=True)) for t, k in zip(tokens, types) if k == _CONTROL
-    ]
+    added = [(t, AddedToken(t, normalized=False, special=True)) for t, k in zip(tokens, types) if k == _CONTROL]
     tokenizer.add_special_tokens([token for _, token in added])
     own = [AddedToken(t, normalized=False) for t, k in zip(tokens, types) if k == _USER_DEFINED]
     tokenizer.add_tokens(own)
@@ -81,6 +79,4 @@ def _list(metadata: Mapping[str, Any], key: str, kind: type) -> list[Any]:
 
 
 def _refusal(why: str) -> InputError:
-    return InputError(
-        f"a GGUF file with a damaged tokenizer ({why})", "a consistent vocabulary", "Download it again"
-    )
+    return InputError(f"a GGUF file with a damaged tokenizer ({why})", "a consistent vocabulary", "Download it again")

@@ -52,9 +52,7 @@ def download(repository: str) -> Path:
     name, _, revision = repository.partition("@")
     try:
         return Path(
-            snapshot_download(
-                name, revision=revision or None, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
-            )
+            snapshot_download(name, revision=revision or None, allow_patterns=_WANTED, ignore_patterns=_UNWANTED)
         )
     except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
         kinds = [kind.__name__ for kind in type(error).__mro__]

@@ -93,9 +93,7 @@ def forward_only(model: Llama, tokens: jax.Array) -> Any:
     return forward(model, tokens)
 
 
-def _temporary(
-    run: Callable[[Llama, jax.Array], Any], config: ModelConfig, context: int, dtype: Any
-) -> int | None:
+def _temporary(run: Callable[[Llama, jax.Array], Any], config: ModelConfig, context: int, dtype: Any) -> int | None:
     """From XLA's own accounting of the compiled program; no weight is allocated."""
     model = jax.eval_shape(lambda: Llama(config, key=jax.random.key(0), dtype=jnp.dtype(dtype)))
     tokens = jax.ShapeDtypeStruct((context,), jnp.int32)
@@ -132,9 +130,7 @@ def _llama2(*shape: int) -> ModelConfig:
 
 
 def _llama3(*shape: int, scaled: float, tied: bool) -> ModelConfig:
-    return _llama(
-        shape, vocab=128256, theta=5e5, positions=131072, tied=tied, scaled=scaled, bos=128000, eos=128001
-    )
+    return _llama(shape, vocab=128256, theta=5e5, positions=131072, tied=tied, scaled=scaled, bos=128000, eos=128001)
 
 
 def _smollm2(*shape: int, theta: float, bos: int = 0, eos: int = 0) -> ModelConfig:

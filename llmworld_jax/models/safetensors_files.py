@@ -79,9 +79,7 @@ def weight_files(folder: Path) -> list[Path]:
     return _files(folder)[0]
 
 
-def write_safetensors(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]
-) -> None:
+def write_safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], np.ndarray]) -> None:
     """Write float32 tensors one by one, so that only one is in memory (the format's header comes first)."""
     # Without this entry transformers refuses the file.
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
@@ -117,9 +115,7 @@ def _files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
                 "Download it again",
             ) from error
         if bad or not names:
-            raise InputError(
-                f"file names {bad} in {INDEX}", "*.safetensors names in that folder", "Download it again"
-            )
+            raise InputError(f"file names {bad} in {INDEX}", "*.safetensors names in that folder", "Download it again")
         if absent := [n for n in names if not (folder / n).is_file()]:
             raise InputError(
                 f"{folder} without {listed(absent)}",
@@ -130,8 +126,7 @@ def _files(folder: Path) -> tuple[list[Path], dict[str, str] | None]:
     there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     pickles = [n for n in there if n.endswith(_PICKLES)]
     raise InputError(
-        f"{folder} with "
-        + (f"pickle files only ({listed(pickles)})" if pickles else f"the files {listed(there)}"),
+        f"{folder} with " + (f"pickle files only ({listed(pickles)})" if pickles else f"the files {listed(there)}"),
         f"{SINGLE}, or {INDEX} and its shards",
         "Pickle formats are not opened, because opening one runs code: convert the model to safetensors "
         "(transformers: save_pretrained), or get a safetensors revision"

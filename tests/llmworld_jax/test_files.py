@@ -136,9 +136,7 @@ def test_a_full_disk_names_folder_and_bytes(tmp_path, monkeypatch, step):
         monkeypatch.setattr(os, "fsync", full)
     else:
         monkeypatch.setattr(files.Path, "replace", full)
-    with pytest.raises(
-        InputError, match=r"no room in the folder .*12,345 bytes and [\d,]+ are free"
-    ) as caught:
+    with pytest.raises(InputError, match=r"no room in the folder .*12,345 bytes and [\d,]+ are free") as caught:
         files.write_bytes(tmp_path / "x", bytes(12_345))
     assert str(tmp_path) in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -154,8 +154,8 @@ def test_chunk_size_is_irrelevant(rows: int, tiny_llama: Callable) -> None:
     model, codec, prompt = build("two_digits_base_3", tiny_llama)
     reference = number_laws(model, codec, prompt, rows=6)
     laws = number_laws(model, codec, prompt, rows=rows)
-    close(np.exp(laws.log_mass), np.exp(reference.log_mass), 1e-6)
-    close(laws.off_grid, reference.off_grid, 1e-6)
+    close(np.exp(laws.log_mass), np.exp(reference.log_mass), 5e-6)
+    close(laws.off_grid, reference.off_grid, 5e-6)
 
 
 def test_a_law_depends_on_what_came_before_only(tiny_llama: Callable) -> None:
@@ -163,7 +163,7 @@ def test_a_law_depends_on_what_came_before_only(tiny_llama: Callable) -> None:
     items = codec.codes(prompt.tokens)
     laws = number_laws(model, codec, prompt)
     other = number_laws(model, codec, codec.prompt(np.concatenate((items[:3], (items[3:] + 1) % 9))))
-    close(other.log_mass[:4], laws.log_mass[:4], 1e-6)
+    close(other.log_mass[:4], laws.log_mass[:4], 5e-6)
     assert np.abs(other.log_mass[4:] - laws.log_mass[4:]).max() > 0.01
 
 
@@ -173,7 +173,7 @@ def test_laws_of_some_items_are_rows_of_all_laws(tiny_llama: Callable) -> None:
     chosen = np.array([5, 0, 2])
     some = number_laws(model, codec, Prompt(prompt.tokens, prompt.item_at[chosen]))
     close(some.log_mass, laws.log_mass[chosen], 1e-5)
-    close(some.off_grid, laws.off_grid[chosen], 1e-6)
+    close(some.off_grid, laws.off_grid[chosen], 5e-6)
 
 
 def test_forecast_is_the_law_of_the_next_item_whatever_it_will_be(tiny_llama: Callable) -> None:
@@ -186,7 +186,7 @@ def test_forecast_is_the_law_of_the_next_item_whatever_it_will_be(tiny_llama: Ca
     for item in range(9):
         longer = number_laws(model, codec, codec.prompt(np.append(codec.codes(prompt.tokens), item)))
         close(longer.log_mass[-1], laws.log_mass[-1], 1e-5)
-        close(longer.off_grid[-1], laws.off_grid[-1], 1e-6)
+        close(longer.off_grid[-1], laws.off_grid[-1], 5e-6)
 
 
 def test_without_start_token_the_first_item_has_no_law(tiny_llama: Callable) -> None:
@@ -212,9 +212,9 @@ def test_what_leaks_at_the_first_digit_is_a_lower_bound(case: str, tiny_llama: C
     starts = next_log_probabilities(
         model, np.broadcast_to(prompt.tokens, (len(prompt.item_at), len(prompt.tokens))), prompt.item_at - 1
     )
-    close(first.off_grid, 1 - np.exp(starts[:, list(codec.levels[0])]).sum(-1), 1e-6)
+    close(first.off_grid, 1 - np.exp(starts[:, list(codec.levels[0])]).sum(-1), 5e-6)
     if codec.depth == 1:
-        close(first.off_grid, tree.off_grid, 1e-6)
+        close(first.off_grid, tree.off_grid, 5e-6)
     else:
         assert (first.off_grid < tree.off_grid).all()
 
@@ -238,17 +238,17 @@ def test_vmap_over_series_equals_a_loop(tiny_llama: Callable) -> None:
     models = jax.tree.map(lambda *w: jnp.stack(w), *[model] * 3)
     with_models = jax.vmap(laws, (0, 0, None))(models, batch.tokens, batch.item_at[0])
     for laws_ in (own, with_models):
-        close(np.exp(laws_.log_mass), np.exp(looped.log_mass), 1e-6)
-        close(laws_.off_grid, looped.off_grid, 1e-6)
+        close(np.exp(laws_.log_mass), np.exp(looped.log_mass), 5e-6)
+        close(laws_.off_grid, looped.off_grid, 5e-6)
 
 
 def test_works_under_the_users_jit(tiny_llama: Callable) -> None:
     model, codec, prompt = build("two_digits_base_3", tiny_llama)
     plain = number_laws(model, codec, prompt)
     jitted = jax.jit(number_laws, static_argnums=1)(model, codec, prompt)
-    close(np.exp(jitted.log_mass), np.exp(plain.log_mass), 1e-6)
-    close(jitted.off_grid, plain.off_grid, 1e-6)
-    close(jitted.edges, plain.edges, 1e-6)
+    close(np.exp(jitted.log_mass), np.exp(plain.log_mass), 5e-6)
+    close(jitted.off_grid, plain.off_grid, 5e-6)
+    close(jitted.edges, plain.edges, 5e-6)
 
 
 def test_another_series_of_the_same_length_does_not_compile_again(
@@ -304,7 +304,7 @@ def test_gradients_equal_finite_differences_under_vmap_and_recomputed(start, tin
     batch = np.stack((at, at + step * direction, at - step * direction))
     values, gradients = jax.jit(jax.vmap(jax.value_and_grad(value)))(batch)
     slope = (values[1] - values[2]) / (2 * step)
-    np.testing.assert_allclose(np.sum(gradients[0] * direction), slope, rtol=1e-6)
+    np.testing.assert_allclose(np.sum(gradients[0] * direction), slope, rtol=5e-6)
     assert abs(slope) > 0.1
     reach = np.abs(gradients[0]).max(-1) > 0
     assert reach[:-4].all()  # every token before the last item matters, its own digits do not

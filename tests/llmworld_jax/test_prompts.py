@@ -24,9 +24,7 @@ def test_items_start_where_the_prompt_says(regular_tokenizer, data):
         assert regular_tokenizer.decode(prompt.tokens[begin:end].tolist()) == f"{code:03d},"
         if begin:
             before = int(prompt.tokens[begin - 1])
-            assert before == (
-                codec.prefix_tokens[-1] if begin == prompt.item_at[0] else codec.separator_tokens[-1]
-            )
+            assert before == (codec.prefix_tokens[-1] if begin == prompt.item_at[0] else codec.separator_tokens[-1])
 
 
 def test_a_prompt_is_a_pytree():

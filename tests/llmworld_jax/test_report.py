@@ -78,9 +78,7 @@ def full_report(text="Words & more", wide=12):
         Figure(png(), text, text),
     )
     sections = (Section(text, blocks), Section(text, blocks[:1]))
-    return Report(
-        f"Title {text}", (text, text), sections, {"command": f"llmworld {text}", "versions": {"x": "1"}}
-    )
+    return Report(f"Title {text}", (text, text), sections, {"command": f"llmworld {text}", "versions": {"x": "1"}})
 
 
 def test_the_page_is_well_formed_and_says_everything_it_was_given():
@@ -100,9 +98,7 @@ def test_ids_are_unique_and_every_link_and_label_points_at_one():
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = [link["href"].removeprefix("#") for link in page.of("a")]
-    labels = [
-        attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes
-    ]
+    labels = [attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes]
     assert set(targets) | set(labels) <= set(ids)
     assert len(targets) == 3
 

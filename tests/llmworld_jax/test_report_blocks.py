@@ -31,11 +31,7 @@ def png(width=600, height=300, dots_per_inch=None):
         resolution = chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + head
-        + resolution
-        + chunk(b"IDAT", zlib.compress(rows.tobytes()))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + head + resolution + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
     )
 
 

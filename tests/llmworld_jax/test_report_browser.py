@@ -37,9 +37,7 @@ def browse(tmp_path, page, *options, width=DESKTOP, height=2000):
         f"--user-data-dir={tmp_path / 'profile'}",
         f"--window-size={width},{height}",
     ]
-    return subprocess.run(
-        [*command, *options, page.as_uri()], capture_output=True, text=True, timeout=100, check=True
-    )
+    return subprocess.run([*command, *options, page.as_uri()], capture_output=True, text=True, timeout=100, check=True)
 
 
 def framed(tmp_path, source, width):

@@ -49,9 +49,7 @@ store.seal(["arrays.npz", "config.json"])
 
 
 def run(folder, tally, victim=-1, place="none"):
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(folder), str(victim), place, str(tally), str(UNITS)]
-    )
+    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(victim), place, str(tally), str(UNITS)])
 
 
 def contents(folder):

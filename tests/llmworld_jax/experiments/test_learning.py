@@ -50,7 +50,9 @@ def test_curve_begins_where_every_seed_predicts():
 @pytest.mark.parametrize("alpha", [-0.9, -0.4, 0.2])
 def test_both_exponents_find_a_planted_power_law(alpha):
     curve = Curve(*_curve_of(power(alpha)))
-    for exponent in (published_exponent(curve), log_log_exponent(curve)):
+    # The published axis is half a step late: the law is planted there for the published estimator.
+    early = curve._replace(context=curve.context - 0.5)
+    for exponent in (published_exponent(early), log_log_exponent(curve)):
         assert exponent.value == pytest.approx(alpha, abs=2e-3)
         assert exponent.scale == pytest.approx(2.0, rel=0.02)
         # The seeds differ by a factor only, which moves no exponent.
