@@ -112,7 +112,9 @@ def verdict(loss: np.ndarray, nulls: dict[str, np.ndarray], floor: np.ndarray) -
     spread = f"{early:.3g} after {start}–{start + EARLY[1] - EARLY[0]} items to {late:.3g} at the end"
     moved = f"Learns: the loss falls {ratio:.1f}×, from {spread}" if learns else f"No clear learning: {spread}"
     if better:
-        held = f"; {_listed(better)} still predict{'s' if len(better) == 1 else ''} better"
+        beaten = [name for name in null_late if name not in better]
+        below = f"below {_listed(beaten)}, but " if beaten else ""
+        held = f"; {below}{_listed(better)} still predict{'s' if len(better) == 1 else ''} better"
     else:
         held = f"; below every null ({_listed(list(null_late))})"
     kind: Kind = "good" if learns and not better else "neutral" if learns or not better else "negative"
