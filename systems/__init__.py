@@ -1,42 +1,46 @@
 """Worlds with known laws: systems to sample from, and the exact law of what comes next."""
 
-from collections.abc import Callable
-
-from jaxtyping import Array, Key
-
 from .base import ContinuousSystem, SymbolicSystem, System, Trajectory, describe
+from .bistable import DoubleWell
 from .chains import MarkovChain, dirichlet_rows, uniform_rows
 from .diffusions import BrownianMotion, GeometricBrownianMotion, PublishedGeometricBrownianMotion
-from .flows import Lorenz
+from .dysts_flows import DystsFlow, dysts_flow, dysts_names
+from .flows import DampedPendulum, Flow, Lorenz, Rossler
+from .independent import IIDGaussian, IIDUniform
 from .maps import LogisticMap, NoisyLogisticMap, bounded
-
-SYSTEMS: dict[str, Callable[[Key[Array, ""]], System]] = {
-    "brownian_motion": lambda key: BrownianMotion(),
-    "geometric_brownian_motion": lambda key: GeometricBrownianMotion(),
-    "geometric_brownian_motion_published": lambda key: PublishedGeometricBrownianMotion(),
-    "lorenz": lambda key: Lorenz(),
-    "logistic_map": lambda key: LogisticMap(),
-    "noisy_logistic_map": lambda key: NoisyLogisticMap(),
-    "markov_chain": lambda key: MarkovChain(uniform_rows(key, 4)),
-    "markov_chain_low_entropy": lambda key: MarkovChain(dirichlet_rows(key, 4, 0.3)),
-}
-"""Name -> the system with its default parameters; the key draws those that are random (a chain's rows)."""
+from .mean_reverting import CorrelatedGaussian, OrnsteinUhlenbeck
+from .registry import SYSTEMS, system_named
+from .second_order import AutoRegressive2, Henon
 
 __all__ = [
     "SYSTEMS",
+    "AutoRegressive2",
     "BrownianMotion",
     "ContinuousSystem",
+    "CorrelatedGaussian",
+    "DampedPendulum",
+    "DoubleWell",
+    "DystsFlow",
+    "Flow",
     "GeometricBrownianMotion",
+    "Henon",
+    "IIDGaussian",
+    "IIDUniform",
     "LogisticMap",
     "Lorenz",
     "MarkovChain",
     "NoisyLogisticMap",
+    "OrnsteinUhlenbeck",
     "PublishedGeometricBrownianMotion",
+    "Rossler",
     "SymbolicSystem",
     "System",
     "Trajectory",
     "bounded",
     "describe",
     "dirichlet_rows",
+    "dysts_flow",
+    "dysts_names",
+    "system_named",
     "uniform_rows",
 ]

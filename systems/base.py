@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Num
 
+DType = Any
+"""What ``jnp.dtype`` accepts: ``jnp.float32``, ``"float64"``."""
 Real = float | int | Num[Array, ""]
 """A parameter: a Python number, which follows the state's precision, or an array, which ``vmap`` can map."""
 
@@ -31,14 +33,22 @@ class System(eqx.Module):
     """A world. Concrete systems are final, unbatched pytrees of their parameters: batch by ``vmap``."""
 
     @abc.abstractmethod
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
-        """A path of ``num_steps`` recorded states. Raises ValueError when ``num_steps`` is less than 1."""
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
+        """A path of ``num_steps`` recorded states; its real numbers are of ``dtype``, by default ``float_dtype()``.
+
+        Raises ValueError when ``num_steps`` is less than 1, and for a ``dtype`` that ``float_dtype`` refuses.
+        """
 
 
 class ContinuousSystem(System):
-    """A system whose observation is a real number with a known law one interval ahead."""
+    """A system whose observation is a real number with a known law one interval ahead.
+
+    ``seen`` says how many leading components of the state are past observations, the newest first: ``state[0]``
+    is x_t, ``state[1]`` is x_{t-1} where ``seen`` is 2. The components after them are hidden.
+    """
 
     deterministic: eqx.AbstractClassVar[bool]
+    seen: eqx.AbstractClassVar[int]
 
     @abc.abstractmethod
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
@@ -66,9 +76,25 @@ class SymbolicSystem(System):
         """P(next symbol = j | state) for every j."""
 
 
-def float_dtype() -> jnp.dtype:
-    """float32, or float64 where x64 is enabled: asked at every call, so both modes live in one process."""
-    return jnp.result_type(float)
+def float_dtype(dtype: DType | None = None) -> jnp.dtype:
+    """``dtype``; by default float32, or float64 where x64 is enabled, so both modes live in one process.
+
+    Raises ValueError when ``dtype`` is neither float32 nor float64, or float64 while x64 is disabled.
+    """
+    widest = jnp.result_type(float)
+    if dtype is None:
+        return widest
+    if jnp.dtype(dtype) not in (jnp.dtype(jnp.float32), widest):
+        raise ValueError(
+            f"Got dtype={jnp.dtype(dtype).name}. Expected float32, or float64 where x64 is enabled. "
+            "Use jax.enable_x64(True) around the call for float64."
+        )
+    return jnp.dtype(dtype)
+
+
+def equal_times(num_steps: int, interval: Real, dtype: DType) -> Float[Array, " time"]:
+    """0, Δ, 2 Δ, ... for the ``interval`` Δ, in ``dtype`` whatever the interval's."""
+    return (jnp.arange(num_steps, dtype=dtype) * interval).astype(dtype)
 
 
 def iterate(
@@ -96,7 +122,7 @@ def iterate(
 
 
 def describe(system: System) -> dict[str, Any]:
-    """The system as JSON: ``{"system": class name, "parameters": {field: number, list, string or null}}``."""
+    """The system as JSON: ``{"system": class name, "parameters": {field: number, list, string, dict or null}}``."""
     fields = {f.name: getattr(system, f.name) for f in dataclasses.fields(system)}
-    parameters = {k: np.asarray(v).tolist() if eqx.is_array_like(v) else v for k, v in fields.items()}
+    parameters = jax.tree.map(lambda v: np.asarray(v).tolist() if eqx.is_array_like(v) else v, fields)
     return {"system": type(system).__name__, "parameters": parameters}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from .base import SymbolicSystem, Trajectory, float_dtype, iterate
+from .base import DType, SymbolicSystem, Trajectory, float_dtype, iterate
 
 
 @final
@@ -39,13 +39,13 @@ class MarkovChain(SymbolicSystem):
     def num_symbols(self) -> int:
         return self.transition.shape[-1]
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
         def step(key, state):
             return jax.random.categorical(key, jnp.log(self.transition[state[0]]), shape=(1,))
 
         start = jnp.full((1,), self.start, jnp.int32)
         states = iterate(step, key, start, num_steps, record_start=True)
-        return Trajectory(jnp.arange(num_steps, dtype=float_dtype()), states, states[:, 0])
+        return Trajectory(jnp.arange(num_steps, dtype=float_dtype(dtype)), states, states[:, 0])
 
     def transition_row(self, state: Int[Array, " dim"]) -> Float[Array, " symbol"]:
         return self.transition[state[0]]

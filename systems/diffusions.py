@@ -5,14 +5,15 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from .base import ContinuousSystem, Real, Trajectory, float_dtype, iterate
+from .base import ContinuousSystem, DType, Real, Trajectory, equal_times, float_dtype, iterate
 from .integrate import euler_maruyama
 from .laws import gaussian_cdf
 
 
-def _recorded_from_start(step, key, start, num_steps, interval) -> Trajectory:
-    states = iterate(step, key, jnp.full((1,), start, float_dtype()), num_steps, record_start=True)
-    return Trajectory(jnp.arange(num_steps, dtype=float_dtype()) * interval, states, states[:, 0])
+def _recorded_from_start(step, key, start, num_steps, interval, dtype) -> Trajectory:
+    start = jnp.full((1,), start, float_dtype(dtype))
+    states = iterate(step, key, start, num_steps, record_start=True)
+    return Trajectory(equal_times(num_steps, interval, start.dtype), states, states[:, 0])
 
 
 @final
@@ -27,8 +28,9 @@ class BrownianMotion(ContinuousSystem):
     interval: Real = 0.2
     start: Real = 0.0
     deterministic: ClassVar[bool] = False
+    seen: ClassVar[int] = 1
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
         def step(key, state):
             return euler_maruyama(
                 lambda x: jnp.full_like(x, self.drift),
@@ -38,7 +40,7 @@ class BrownianMotion(ContinuousSystem):
                 self.interval,
             )
 
-        return _recorded_from_start(step, key, self.start, num_steps, self.interval)
+        return _recorded_from_start(step, key, self.start, num_steps, self.interval, dtype)
 
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
         return gaussian_cdf(x, self.transition_mean(state), self.transition_sd(state))
@@ -66,8 +68,9 @@ class GeometricBrownianMotion(ContinuousSystem):
     interval: Real = 0.2
     start: Real = 10.0
     deterministic: ClassVar[bool] = False
+    seen: ClassVar[int] = 1
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
         def step(key, state):
             log_growth = euler_maruyama(
                 lambda z: jnp.full_like(z, self.drift - self.sigma**2 / 2),
@@ -78,7 +81,7 @@ class GeometricBrownianMotion(ContinuousSystem):
             )
             return state * jnp.exp(log_growth)
 
-        return _recorded_from_start(step, key, self.start, num_steps, self.interval)
+        return _recorded_from_start(step, key, self.start, num_steps, self.interval, dtype)
 
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
         positive = jnp.asarray(x) > 0
@@ -107,14 +110,15 @@ class PublishedGeometricBrownianMotion(ContinuousSystem):
     interval: Real = 0.2
     start: Real = 10.0
     deterministic: ClassVar[bool] = False
+    seen: ClassVar[int] = 1
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
         def step(key, state):
             return euler_maruyama(
                 lambda x: jnp.full_like(x, self.drift), lambda x: self.sigma * x, key, state, self.interval
             )
 
-        return _recorded_from_start(step, key, self.start, num_steps, self.interval)
+        return _recorded_from_start(step, key, self.start, num_steps, self.interval, dtype)
 
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
         return gaussian_cdf(x, self.transition_mean(state), self.transition_sd(state))

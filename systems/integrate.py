@@ -7,6 +7,8 @@ exactly one transition of the one before, and time never grows large enough to b
 from collections.abc import Callable
 
 import diffrax
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import Real
@@ -15,12 +17,14 @@ Field = Callable[[Float[Array, " dim"]], Float[Array, " dim"]]
 
 
 def _solve(terms, solver, state, interval, *, first_step, controller, adjoint, max_steps) -> Float[Array, " dim"]:
+    # Time in the state's own precision: Diffrax would otherwise widen the state to that of Python numbers.
+    interval = jnp.asarray(interval, state.dtype)
     solution = diffrax.diffeqsolve(
         terms,
         solver,
-        t0=0.0,
+        t0=jnp.zeros_like(interval),
         t1=interval,
-        dt0=first_step,
+        dt0=first_step if first_step is None else jnp.asarray(first_step, state.dtype),
         y0=state,
         stepsize_controller=controller,
         adjoint=adjoint,
@@ -48,23 +52,31 @@ def flow(field: Field, state: Float[Array, " dim"], interval: Real, *, tolerance
 
 
 def euler_maruyama(
-    drift: Field, diffusion: Field, key: Key[Array, ""], state: Float[Array, " dim"], interval: Real
+    drift: Field,
+    diffusion: Field,
+    key: Key[Array, ""],
+    state: Float[Array, " dim"],
+    interval: Real,
+    *,
+    num_substeps: int = 1,
 ) -> Float[Array, " dim"]:
-    """One Euler step of dX = drift(X) dt + diffusion(X) dW over ``interval``; W is a scalar.
+    """``num_substeps`` equal Euler steps of dX = drift(X) dt + diffusion(X) dW over ``interval``; W is a scalar.
 
-    Exact in law when both are constant; otherwise the step *is* the system (a published discretisation).
+    One step is exact in law when both are constant; otherwise the chain of steps *is* the system.
     """
-    brownian = diffrax.UnsafeBrownianPath(shape=(), key=key)
     return _solve(
         diffrax.MultiTerm(
             diffrax.ODETerm(lambda t, y, args: drift(y)),
-            diffrax.ControlTerm(lambda t, y, args: diffusion(y), brownian),
+            diffrax.ControlTerm(
+                lambda t, y, args: diffusion(y),
+                diffrax.UnsafeBrownianPath(shape=jax.ShapeDtypeStruct((), state.dtype), key=key),
+            ),
         ),
         diffrax.Euler(),
         state,
         interval,
-        first_step=interval,
+        first_step=interval / num_substeps,
         controller=diffrax.ConstantStepSize(),
         adjoint=diffrax.DirectAdjoint(),
-        max_steps=1,
+        max_steps=num_substeps,
     )

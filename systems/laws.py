@@ -4,12 +4,12 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from .base import Real, float_dtype
+from .base import Real
 
 
 def point_mass_cdf(x: Real, at: Real) -> Float[Array, ""]:
     """P(X <= x) when X is surely ``at``: a step, continuous from the right."""
-    return (jnp.asarray(x) >= at).astype(float_dtype())
+    return (jnp.asarray(x) >= at).astype(jnp.result_type(x, at, float))
 
 
 def gaussian_cdf(x: Real, mean: Real, sd: Real) -> Float[Array, ""]:

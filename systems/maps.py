@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Bool, Float, Key
 
-from .base import ContinuousSystem, Real, Trajectory, float_dtype, iterate
+from .base import ContinuousSystem, DType, Real, Trajectory, float_dtype, iterate
 from .laws import gaussian_cdf, point_mass_cdf
 
 
-def _recorded_after_start(step, key, start, num_steps) -> Trajectory:
-    states = iterate(step, key, jnp.full((1,), start, float_dtype()), num_steps, record_start=False)
-    return Trajectory(jnp.arange(1, num_steps + 1, dtype=float_dtype()), states, states[:, 0])
+def _recorded_after_start(step, key, start, num_steps, dtype) -> Trajectory:
+    states = iterate(step, key, jnp.full((1,), start, dtype), num_steps, record_start=False)
+    return Trajectory(jnp.arange(1, num_steps + 1, dtype=dtype), states, states[:, 0])
 
 
 @final
@@ -28,11 +28,13 @@ class LogisticMap(ContinuousSystem):
     r: Real = 3.9
     start: Real | None = None
     deterministic: ClassVar[bool] = True
+    seen: ClassVar[int] = 1
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
+        dtype = float_dtype(dtype)
         start_key, path_key = jax.random.split(key)
-        start = 0.7 * jax.random.uniform(start_key, (), float_dtype()) if self.start is None else self.start
-        return _recorded_after_start(lambda key, x: self.r * x * (1 - x), path_key, start, num_steps)
+        start = 0.7 * jax.random.uniform(start_key, (), dtype) if self.start is None else self.start
+        return _recorded_after_start(lambda key, x: self.r * x * (1 - x), path_key, start, num_steps, dtype)
 
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
         return point_mass_cdf(x, self.transition_mean(state))
@@ -67,6 +69,7 @@ class NoisyLogisticMap(ContinuousSystem):
     start: Real = 0.5
     law: Literal["exact", "gaussian"] = eqx.field(static=True, default="exact")
     deterministic: ClassVar[bool] = False
+    seen: ClassVar[int] = 1
 
     def __check_init__(self) -> None:
         if self.law not in ("exact", "gaussian"):
@@ -74,12 +77,12 @@ class NoisyLogisticMap(ContinuousSystem):
                 f"Got law={self.law!r}. Expected 'exact' or 'gaussian'. Use 'exact' unless comparing with the paper."
             )
 
-    def sample(self, key: Key[Array, ""], num_steps: int) -> Trajectory:
+    def sample(self, key: Key[Array, ""], num_steps: int, *, dtype: DType | None = None) -> Trajectory:
         def step(key, x):
             y = x + self.sigma * jax.random.normal(key, x.shape, x.dtype)
             return self.r * y * (1 - y)
 
-        return _recorded_after_start(step, key, self.start, num_steps)
+        return _recorded_after_start(step, key, self.start, num_steps, float_dtype(dtype))
 
     def transition_cdf(self, state: Float[Array, " dim"], x: Real) -> Float[Array, ""]:
         if self.law == "gaussian":

@@ -1,5 +1,7 @@
 """Diffusions: the stated laws against textbook distributions and an independent solver."""
 
+import functools
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from systems import BrownianMotion, GeometricBrownianMotion, PublishedGeometricBrownianMotion
+from systems.integrate import euler_maruyama
 
 
 def test_brownian_increments_add_up():
@@ -82,3 +85,22 @@ def test_published_law_at_zero_is_the_point_it_tends_to():
     assert gradient == 0
     below = system.transition_cdf(jnp.array([-1.0]), -1.0 + 0.036)
     assert below == pytest.approx(0.5, abs=1e-5)
+
+
+def test_substeps_of_constant_coefficients_add_up_to_one_step():
+    """...in law, from noises that are fresh: W over five substeps is W over one."""
+
+    @jax.jit
+    @jax.vmap
+    def moved(key):
+        x = jnp.array([1.0])
+        return euler_maruyama(lambda x: 0.3 + 0 * x, lambda x: 0.8 + 0 * x, key, x, 0.5, num_substeps=5)[0]
+
+    law = stats.norm(1 + 0.3 * 0.5, 0.8 * np.sqrt(0.5))
+    assert stats.kstest(np.asarray(moved(jax.random.split(jax.random.key(4), 4096))), law.cdf).pvalue > 0.01
+
+
+def test_without_noise_substeps_are_those_of_euler():
+    x = jnp.array([1.0])
+    step = functools.partial(euler_maruyama, lambda x: -x, lambda x: 0 * x, jax.random.key(0), x, 0.6)
+    assert jax.jit(lambda: step(num_substeps=3)[0])() == pytest.approx(0.8**3, rel=1e-6)

@@ -1,12 +1,13 @@
-"""The Lorenz flow: accuracy against an independent solver, and the laws every solution obeys."""
+"""The flows: accuracy against an independent solver, and the laws every solution obeys."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.special import ellipk
 
-from systems import Lorenz
+from systems import DampedPendulum, Lorenz, Rossler
 
 STATES = np.array([[0.2, 2.01, 23.02], [-8.0, -9.0, 25.0], [15.0, 20.0, 30.0], [1e-3, 0.0, 5.0]])
 
@@ -16,6 +17,12 @@ def reference(state, interval):
         return [10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]]
 
     return solve_ivp(field, (0, interval), state, method="DOP853", rtol=1e-12, atol=1e-12).y[:, -1]
+
+
+def solved(field, states, interval):
+    return np.array([
+        solve_ivp(field, (0, interval), s, method="DOP853", rtol=1e-12, atol=1e-12).y[:, -1] for s in states
+    ])  # fmt: skip
 
 
 # The system is an argument: other intervals and tolerances do not compile again.
@@ -58,3 +65,42 @@ def test_start_is_explicit_or_drawn_as_published():
     assert np.unique(drawn[:, 0]).size == 50
     np.testing.assert_allclose(drawn[:, 1:], [[2.01, 23.02]] * 50, rtol=1e-6)
     np.testing.assert_array_equal(explicit, [[1.0, 2.0, 3.0]] * 50)
+
+
+def test_fields_by_hand():
+    rossler = Rossler(a=0.15, b=0.25, c=5.5).field(jnp.array([2.0, -3.0, 0.5]))
+    np.testing.assert_allclose(rossler, [3 - 0.5, 2 - 0.45, 0.25 + 0.5 * (2 - 5.5)], rtol=1e-6)
+    pendulum = DampedPendulum(w=1.5, damping=0.1).field(jnp.array([0.7, -2.0]))
+    np.testing.assert_allclose(pendulum, [-2.0, -2.25 * np.sin(0.7) + 0.2], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_rossler_agrees_with_an_independent_solver():
+    def field(t, s):
+        x, y, z = s
+        return [-y - z, x + 0.15 * y, 0.25 + z * (x - 5.5)]
+
+    states = np.array([[0.5, -6.0, 0.03], [8.0, 2.0, 5.0], [-6.0, 4.0, 0.02]])
+    with jax.enable_x64(True):
+        following = flow(Rossler(a=0.15, b=0.25, c=5.5, tolerance=1e-11), jnp.asarray(states))
+    np.testing.assert_allclose(following, solved(field, states, 0.5), atol=1e-8)
+
+
+@pytest.mark.slow
+def test_pendulum_loses_energy_to_damping_alone_and_swings_in_its_period():
+    """E = v^2 / 2 - w^2 cos q falls at the rate damping v^2; undamped, the period is 4 K(sin^2(q_0 / 2)) / w."""
+    w, damping, states = 1.7, 0.3, np.array([[2.5, 0.0], [0.3, 1.0], [0.0, 3.0]])
+
+    def field(t, s):
+        return [s[1], -(w**2) * np.sin(s[0]) - damping * s[1]]
+
+    with jax.enable_x64(True):
+        damped = flow(DampedPendulum(w=w, damping=damping, interval=0.7, tolerance=1e-11), jnp.asarray(states))
+        period = 4 * ellipk(np.sin(2.5 / 2) ** 2) / w
+        swung = flow(DampedPendulum(w=w, damping=0.0, interval=period, tolerance=1e-11), jnp.asarray(states))
+    np.testing.assert_allclose(damped, solved(field, states, 0.7), atol=1e-8)
+    np.testing.assert_allclose(swung[0], states[0], atol=1e-7)
+    for before, after in ((states, damped), (states, swung)):
+        energy = [np.asarray(s)[:, 1] ** 2 / 2 - w**2 * np.cos(np.asarray(s)[:, 0]) for s in (before, after)]
+        lost = energy[0] - energy[1]
+        assert (lost > 1e-3).all() if after is damped else np.abs(lost).max() < 1e-7
