@@ -4,13 +4,11 @@ Every row t is ln of a law of item t that uses items before t only, so it can be
 model's law of the same item.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .histograms import gaussian_log_masses
+from .polynomial import polynomial_autoregression
 
 
 def unigram(symbols: Int[Array, " time"], num_symbols: int, *, smoothing: float = 1.0) -> Float[Array, "time symbol"]:
@@ -54,53 +52,7 @@ def autoregression(values: Float[Array, " time"], edges: Float[Array, " edge"]) 
     values known to one cell support no sharper law. Before three pairs exist (rows 0 to 3) the law is
     uniform over the grid.
     """
-    centre, span = 0.5 * (edges[0] + edges[-1]), edges[-1] - edges[0]
-    grid = (edges - centre) / span
-    y = (values - centre) / span  # a fixed map, so no row sees the future
-    past = _running_sums(y[:-1], y[1:])
-    # Row t has the pairs up to item t − 1, which are past[t − 2]; rows 4, 5, ... have at least three.
-    fitted_past = jax.tree.map(lambda leaf: leaf[2:-1], past)
-    resolution = jnp.mean(jnp.diff(grid)) ** 2 / 12
-    mean, sd = jax.vmap(_line, in_axes=(0, 0, None))(fitted_past, y[3:-1], resolution)
-    fitted = jax.vmap(gaussian_log_masses, in_axes=(0, 0, None))(mean, sd, grid)
-    uniform = jnp.broadcast_to(jnp.log(jnp.diff(grid)), (min(4, y.shape[0]), grid.shape[0] - 1))
-    return jnp.concatenate([uniform, fitted])
-
-
-class _PairSums(NamedTuple):
-    """Count, means and centred sums of a set of pairs (x, y)."""
-
-    num_pairs: Array
-    mean_x: Array
-    mean_y: Array
-    xx: Array
-    xy: Array
-    yy: Array
-
-
-def _running_sums(x: Float[Array, " pair"], y: Float[Array, " pair"]) -> _PairSums:
-    """Sums over the pairs up to and including each one, updated without the cancellation of raw squares."""
-
-    def add(sums: _PairSums, pair: tuple[Array, Array]) -> tuple[_PairSums, _PairSums]:
-        num_pairs = sums.num_pairs + 1
-        dx, dy = pair[0] - sums.mean_x, pair[1] - sums.mean_y
-        mean_x, mean_y = sums.mean_x + dx / num_pairs, sums.mean_y + dy / num_pairs
-        rest_x, rest_y = pair[0] - mean_x, pair[1] - mean_y
-        grown = _PairSums(
-            num_pairs, mean_x, mean_y, sums.xx + dx * rest_x, sums.xy + dx * rest_y, sums.yy + dy * rest_y
-        )
-        return grown, grown
-
-    zero = jnp.zeros((), x.dtype)
-    return jax.lax.scan(add, _PairSums(zero, zero, zero, zero, zero, zero), (x, y))[1]
-
-
-def _line(sums: _PairSums, x: Float[Array, ""], resolution: Float[Array, ""]) -> tuple[Array, Array]:
-    """Least-squares mean at x and residual sd, at least √resolution; slope 0 when the past never moved."""
-    moves = sums.xx > 0
-    slope = jnp.where(moves, sums.xy / jnp.where(moves, sums.xx, 1), 0)
-    variance = (sums.yy - slope * sums.xy) / (sums.num_pairs - 2)
-    return sums.mean_y + slope * (x - sums.mean_x), jnp.sqrt(jnp.maximum(variance, resolution))
+    return polynomial_autoregression(values, edges, 1)
 
 
 def _log_rows(counts: Float[Array, "time symbol"], smoothing: float) -> Float[Array, "time symbol"]:

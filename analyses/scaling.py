@@ -1,9 +1,21 @@
-"""Power laws of a loss against the context length: two estimators that can disagree.
+"""Power laws of a loss against the context length: estimators that disagree when the curve is not a power law.
 
-``fit_power_law`` is the published one (arXiv 2402.00795): unweighted least squares in the *linear* loss.
-The first tens of points dominate it and late plateaus are invisible to it, so never report it without
-``log_log_slope``, which weighs every stretch of ln t equally. For intervals, give either to
-:func:`analyses.resampling.bootstrap_band` as (part of) the statistic.
+All of them answer "what is α in L ~ t^α"; on an exact power law they agree to rounding. They differ in which
+part of another curve they listen to:
+
+* ``fit_power_law``, the published one (arXiv 2402.00795): unweighted least squares in the *linear* loss.
+  Where L falls from 1 to 0.01, a ten-per-cent error at the start weighs ten thousand times as much as one at
+  the end, so the first tens of points decide and a late plateau is invisible.
+* ``log_log_slope`` weighs every stretch of ln t equally, so a plateau flattens it. It averages ln L, hence
+  describes the *geometric* mean of the fluctuations inside a stretch: with noise of relative variance v it lies
+  v/2 below the mean loss, and a v that changes along the curve tilts the slope.
+* ``binned_log_log_slope`` takes the logarithm of averages: the mean loss itself, from raw curves that may touch
+  zero.
+* :func:`analyses.plateau.fit_plateau_law` separates the decay from what it decays to; its exponent is steeper
+  than all of these whenever there is a plateau.
+
+The distance between them is a diagnosis, not a nuisance. For intervals, make the estimator (part of) the
+statistic of :func:`analyses.resampling.bootstrap_band`.
 """
 
 from typing import NamedTuple
@@ -82,6 +94,18 @@ def log_log_slope(context: Float[Array, " point"], loss: Float[Array, " point"],
     residual = dy - alpha * dx
     rms = safe_sqrt(jnp.sum(residual**2) / num_used)
     return PowerLaw(alpha, jnp.exp(alpha * centre_x - centre_y), rms)
+
+
+def binned_log_log_slope(context: Float[Array, " bin"], loss: Float[Array, " bin"]) -> PowerLaw:
+    """Ordinary least squares of ln L̄ on ln t, L̄ the mean loss inside bins of
+    :func:`analyses.geometric_bins.geometric_bins`.
+
+    Logarithm after averaging (:func:`log_log_slope` averages logarithms). Means and contexts must be positive.
+    """
+    x, y = jnp.log(context), jnp.log(loss)
+    dx, dy = x - jnp.mean(x), y - jnp.mean(y)
+    alpha = jnp.sum(dx * dy) / jnp.sum(dx**2)
+    return PowerLaw(alpha, jnp.exp(alpha * jnp.mean(x) - jnp.mean(y)), safe_sqrt(jnp.mean((dy - alpha * dx) ** 2)))
 
 
 def _projection(

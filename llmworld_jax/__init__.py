@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from .models.config import ModelConfig, RopeScaling
     from .models.forward import Branches, KVCache, Output, embed, forward, logits, tree_forward
     from .models.llama import Llama
+    from .multivariate import InterleavedCodec, channel_laws, interleaved, separate
     from .numerals import Numerals, display_units, rescaled
     from .prompts import Prompt
+    from .queries import query_laws
+    from .rollouts import Rollout, rollout
     from .vocabulary import Tokenizer, WrappedTokenizer
 
     __version__: str
@@ -54,8 +57,11 @@ _NAMES = {
     "models.config": ("ModelConfig", "RopeScaling"),
     "models.forward": ("Branches", "KVCache", "Output", "embed", "forward", "logits", "tree_forward"),
     "models.llama": ("Llama",),
+    "multivariate": ("InterleavedCodec", "channel_laws", "interleaved", "separate"),
     "numerals": ("Numerals", "display_units", "rescaled"),
     "prompts": ("Prompt",),
+    "queries": ("query_laws",),
+    "rollouts": ("Rollout", "rollout"),
     "vocabulary": ("Tokenizer", "WrappedTokenizer"),
 }
 
@@ -64,6 +70,7 @@ __all__ = [
     "Branches",
     "ExpandedLaws",
     "InputError",
+    "InterleavedCodec",
     "KVCache",
     "Laws",
     "Llama",
@@ -73,20 +80,26 @@ __all__ = [
     "Numerals",
     "Output",
     "Prompt",
+    "Rollout",
     "RopeScaling",
     "Tokenizer",
     "WrappedTokenizer",
     "__version__",
+    "channel_laws",
     "coarse",
     "display_units",
     "embed",
     "expanded_laws",
     "forward",
+    "interleaved",
     "load",
     "logits",
     "number_codec",
     "number_laws",
+    "query_laws",
     "rescaled",
+    "rollout",
+    "separate",
     "tree_forward",
     "with_forecast",
 ]

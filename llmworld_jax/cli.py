@@ -4,14 +4,14 @@ import os
 import shlex
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from .errors import InputError
-from .experiments.dynamics_config import DynamicsConfig
+from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
 from .experiments.series_config import LawsConfig
 
 
@@ -23,6 +23,18 @@ class Dynamics(DynamicsConfig):
     """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
     runs: Path = Path("runs")
     """Where runs are kept."""
+    suite: str | None = None
+    """In the place of --system: ``paper`` (the systems of arXiv 2402.00795), ``new`` (others) or ``all``."""
+
+    def config(self) -> DynamicsConfig:
+        """What is to be run, checked. Raises InputError."""
+        own = ("name", "runs", "suite")
+        config = DynamicsConfig(**{k: v for k, v in asdict(self).items() if k not in own})
+        if self.suite is not None:
+            if self.system != DEFAULT_SYSTEMS:
+                raise InputError("--suite and --system", "one of them", "Leave one out")
+            config = replace(config, system=systems_of_suite(self.suite))
+        return config.check()
 
 
 @dataclass(frozen=True)
@@ -102,14 +114,15 @@ def _say(message: str) -> None:
 def _dynamics(command: Dynamics) -> None:
     from .content import content_hash
     from .experiments import dynamics
-    from .experiments.dynamics_report import summary_table, write_report
-    from .files import require_room, save_arrays
+    from .experiments.dynamics_report import write_report
+    from .experiments.summary import markdown, summary_table
+    from .files import require_room, save_arrays, write_text
     from .models.catalogue import load
     from .provenance import provenance
     from .store import RunStore
 
     began = time.monotonic()
-    config = DynamicsConfig(**{k: v for k, v in asdict(command).items() if k not in ("name", "runs")}).check()
+    config = command.config()
     folder = command.runs / (command.name or f"dynamics-{content_hash(asdict(config))[:8]}")
     loaded = load(config.model)
     worlds = dynamics.prepare(config, loaded)
@@ -122,8 +135,9 @@ def _dynamics(command: Dynamics) -> None:
     results = dynamics.run(config, loaded, worlds, store, lambda m: _say(f"{time.monotonic() - began:6.1f} s  {m}"))
     save_arrays(folder / "arrays.npz", dynamics.arrays_of(results))
     page = write_report(folder, config, results, made_by)
-    store.seal(("arrays.npz", "report.html"))
     table = summary_table(results)
+    write_text(folder / "summary.md", markdown(table))
+    store.seal(("arrays.npz", "report.html", "summary.md"))
     print("\n".join(_aligned((table.columns, *table.rows))))
     for r in results:
         print(f"{r.name}: {r.verdict.text}")
@@ -143,7 +157,8 @@ def _laws(command: Laws) -> None:
     from .provenance import provenance
 
     config = LawsConfig(**asdict(command))
-    values, name, numerals = series_laws.prepare(config)
+    series = series_laws.prepare(config)
+    values, name, numerals, _ = series
     loaded = load(config.model)
     _say(f"reading {len(values)} values of {numerals.precision} digits with {loaded.provenance['id']}")
     laws = series_laws.run(config, loaded, values, numerals)
@@ -154,6 +169,13 @@ def _laws(command: Laws) -> None:
     )
     written = series_laws.write(config, laws, name, band_picture(laws, name), made_by)
     print("\n".join(series_laws.summary_lines(config, laws, name)))
+    if config.horizon:
+        from .experiments.forecast_files import continue_series, forecast_lines, write_forecast
+
+        _say(f"continuing by {config.horizon} values, {config.paths} paths")
+        found, scores = continue_series(config, loaded, series)
+        written = (*written, *write_forecast(config, series, found, scores))
+        print("\n".join(forecast_lines(found, scores)))
     print("written: " + ", ".join(shlex.quote(str(path)) for path in written))
 
 

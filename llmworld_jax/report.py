@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .report_blocks import (
+    Animation,
     Block,
     Code,
     Facts,
@@ -31,6 +32,7 @@ from .report_blocks import (
 from .report_style import STYLE
 
 __all__ = [
+    "Animation",
     "Block",
     "Code",
     "Facts",
@@ -92,6 +94,18 @@ def _figure(block: Figure) -> str:
     )
 
 
+def _animation(block: Animation) -> str:
+    """It can be hidden, since a page without script cannot stop it, and stands still where motion is unwanted."""
+    width, height = block.css_size()
+    caption = f"<figcaption>{_inline(block.caption)}</figcaption>" if block.caption else ""
+    still = f'<source media="(prefers-reduced-motion: reduce), print" srcset="{block.still_figure().data_uri()}">'
+    moving = f'<img src="{block.data_uri()}" alt="{_plain(block.alt)}" width="{width}" height="{height}">'
+    return (
+        '<figure><details open class="moving"><summary>Moving picture (select to hide)</summary>'
+        f'<div class="picture"><picture>{still}{moving}</picture></div></details>{caption}</figure>'
+    )
+
+
 def _flat(entries: Mapping, prefix: str = "") -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in entries.items():
@@ -124,6 +138,7 @@ _RENDERERS: dict[type, Callable[[Any], str]] = {
     Items: lambda block: f"<ul>{''.join(f'<li>{_inline(text)}</li>' for text in block.texts)}</ul>",
     Code: lambda block: f'<pre tabindex="0"><code>{_plain(block.text)}</code></pre>',
     Figure: _figure,
+    Animation: _animation,
     Facts: _facts,
     Verdict: _verdict,
 }

@@ -17,6 +17,7 @@ from .errors import InputError
 Cell = str | int | float | np.generic | None
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+_GIF_HEADS = (b"GIF87a", b"GIF89a")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,36 @@ class Figure:
         return f"data:image/png;base64,{b64encode(self.png).decode('ascii')}"
 
 
-Block = Paragraph | Subheading | Items | Code | Verdict | Facts | Table | Figure
+@dataclass(frozen=True)
+class Animation:
+    """A moving picture: ``gif`` bytes, and the ``still`` PNG that stands in its place on paper and for those who asked
+    their system for less motion. ``alt`` says in words what it shows."""
+
+    gif: bytes = field(repr=False)
+    still: bytes = field(repr=False)
+    alt: str
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.gif.startswith(_GIF_HEADS) or len(self.gif) < 14:
+            raise InputError(f"an animation that begins with {self.gif[:8]!r}", "a GIF's bytes", "Save it as GIF")
+        self.still_figure()
+
+    def still_figure(self) -> Figure:
+        """The still picture with the same texts; raises as ``Figure`` does."""
+        return Figure(self.still, self.alt, self.caption)
+
+    def css_size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels: one a pixel of the GIF."""
+        width, height = struct.unpack("<HH", self.gif[6:10])
+        return width, height
+
+    def data_uri(self) -> str:
+        """The moving picture as text."""
+        return f"data:image/gif;base64,{b64encode(self.gif).decode('ascii')}"
+
+
+Block = Paragraph | Subheading | Items | Code | Verdict | Facts | Table | Figure | Animation
 
 
 @dataclass(frozen=True)

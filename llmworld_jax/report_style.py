@@ -37,9 +37,12 @@ figcaption{font-size:.89rem;line-height:1.5;color:var(--soft)}
 .picture{background:#fff;border:1px solid var(--rule);border-radius:6px;padding:.6rem;text-align:center}
 .picture img{display:block;margin:0 auto;max-width:100%;height:auto}
 .picture + figcaption{margin-top:.6rem}
+.moving summary{font-size:.82rem;color:var(--soft);cursor:pointer;margin-bottom:.35rem}
+.moving + figcaption{margin-top:.6rem}
 .tabular figcaption{margin-bottom:.45rem}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
-.scroll:focus-visible,pre:focus-visible,a:focus-visible{outline:2px solid var(--link);outline-offset:2px}
+.scroll:focus-visible,pre:focus-visible,a:focus-visible,summary:focus-visible{
+outline:2px solid var(--link);outline-offset:2px}
 table{border-collapse:collapse;min-width:100%;font-size:.9rem;line-height:1.4;
 border-top:1.5px solid var(--ink);border-bottom:1.5px solid var(--ink)}
 th,td{padding:.38rem .6rem;text-align:left;vertical-align:baseline;font-weight:400}
@@ -74,7 +77,7 @@ padding:.2rem 0;background:none;max-height:calc(100vh - 4rem);overflow-y:auto}
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
 @media print{:root{color-scheme:light;--paper:#fff;--panel:#f4f4f4;--ink:#000;--soft:#444;--rule:#bbb;
 --link:#000;--good:#1a6b34;--neutral:#5b5340;--negative:#9c2f1d}
-body{font-size:10pt}nav{display:none}.page,.with-contents{display:block;max-width:none;padding:0}
+body{font-size:10pt}nav,summary{display:none}.page,.with-contents{display:block;max-width:none;padding:0}
 figure,tr,.verdict,pre{break-inside:avoid}h2,h3{break-after:avoid}.scroll,pre{overflow:visible}
 pre,pre code{white-space:pre-wrap}}
 """.strip()

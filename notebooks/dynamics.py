@@ -15,8 +15,9 @@
 # # The law of the next number
 #
 # A language model reads a series written out in digits. From its next-token probabilities we get the exact law of
-# every next value. Here: **(a)** from a CSV to the law, **(b)** from a system with a known law to a scaling curve,
-# **(c)** a gradient through the law, to see which past digits it rests on.
+# every next value. Here: **(a)** from a CSV to the law, **(b)** a forecast of many steps, **(c)** a gradient through the
+# law, to see which past digits it rests on. The story of one system, from samples to a scaling law, is in
+# `one_system.py`.
 
 # %%
 import os
@@ -30,11 +31,12 @@ import numpy as np
 
 import analyses
 import llmworld_jax as lw
-from llmworld_jax.experiments.dynamics_figures import MODEL, NULLS, RC, TRUTH
-from llmworld_jax.experiments.learning import learning_curve, log_log_exponent, published_exponent
-from llmworld_jax.experiments.scoring import nulls_of, score, truth_of
+from llmworld_jax.experiments.dynamics import target_of
+from llmworld_jax.experiments.dynamics_config import DynamicsConfig
+from llmworld_jax.experiments.figure_style import MODEL, RC, TRUTH
+from llmworld_jax.experiments.null_panel import null_laws
 from llmworld_jax.experiments.series import read_series
-from systems import NoisyLogisticMap, bounded
+from llmworld_jax.experiments.simulation import simulate
 
 SMOKE = os.environ.get("SMOKE") == "1"  # everything small, to see that it runs
 plt.rcParams |= RC
@@ -88,11 +90,11 @@ axis.legend(ncols=4, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# No truth is needed to score a forecast: the surprise −ln p of what came, beside that of a straight line through the
-# past (AR(1)) and of the uniform law.
+# No truth is needed to score a forecast: the surprise −ln p of what came, beside that of predictors that only count or
+# fit, reading the same digits, and of the uniform law.
 
 # %%
-nulls = {name: law[1:] for name, law in nulls_of(codes, numerals, symbolic=False).items()}
+nulls = {name: law[1:] for name, law in null_laws(codes, numerals, symbolic=False).items()}
 candidates = {"model": np.asarray(laws.log_mass)[1:-1], **nulls, "uniform": np.full((1, 100), -np.log(100))}
 for name, law in candidates.items():
     surprise = -np.take_along_axis(np.broadcast_to(law, (len(codes) - 1, 100)), codes[1:, None], axis=1)
@@ -105,86 +107,44 @@ print(f"inside the 90 % band: {inside.mean():.0%}; mass off the grid: {np.nanmed
 # bands are too wide: more than 90 % of the values fall inside.
 
 # %% [markdown]
-# ## (b) From a system to a scaling curve
+# ## (b) Many steps ahead
 #
-# The noisy logistic map has a closed transition law, so the distance between the model's law and the truth is known.
-# Several series are sampled with one `vmap` (those that leave [−1, 1] are dropped, as published), written on one grid,
-# and read with one `vmap`: prompts of one length share their layout.
+# A rollout chooses a number from its complete law, appends it, and goes on; every path shares the one reading of the
+# past. Sampled paths give bands, `how="mean"` and `how="mode"` a single line.
 
 # %%
-seeds, steps = (2, 40) if SMOKE else (4, 300)
-system = NoisyLogisticMap()
-with jax.enable_x64(True):
-    paths = jax.vmap(lambda key: system.sample(key, steps))(jax.random.split(jax.random.key(0), 16 * seeds))
-    stays = np.flatnonzero(jax.vmap(bounded)(paths))[:seeds]
-paths = jax.tree.map(lambda a: np.asarray(a)[stays], paths)
-numerals = lw.rescaled(paths.observed.ravel(), precision=2)
-codec = lw.number_codec(loaded.tokenizer, numerals)
-codes = numerals.encode(paths.observed)
-codes.shape
+horizon, paths = (4, 3) if SMOKE else (24, 16)
+past = codec.prompt(codes)
+sampled = lw.rollout(loaded.model, codec, past, horizon, how="sample", key=jax.random.key(0), paths=paths)
+line = lw.rollout(loaded.model, codec, past, horizon, how="mean")
+ahead = time[-1] + 0.1 * (1 + np.arange(horizon))
+drawn = numerals.decode(np.asarray(sampled.codes))
 
-# %%
-layout = codec.prompt(codes[0])
-tokens = np.stack([codec.prompt(row).tokens for row in codes])
-read = jax.vmap(lambda tokens: lw.number_laws(loaded.model, codec, layout._replace(tokens=tokens)).log_mass)
-log_mass = np.asarray(read(tokens))
-log_mass.shape  # series, item, bin
-
-# %% [markdown]
-# Distance to the truth, item by item. The floor is what an observer pays who knows the system but sees the previous
-# value with two digits only.
-
-# %%
-each_path = [jax.tree.map(lambda a, k=k: a[k], paths) for k in range(seeds)]
-truths = [truth_of(system, one, numerals) for one in each_path]
-
-
-def loss_of(laws):
-    """Bhattacharyya distance to the truth, [series, item], in nats."""
-    return np.stack([score(*row, numerals).bhattacharyya for row in zip(laws, truths, codes, strict=True)])
-
-
-of_nulls = [nulls_of(row, numerals, symbolic=False) for row in codes]
-curve = learning_curve(loss_of(log_mass), window=10)
-null_curves = {name: learning_curve(loss_of([n[name] for n in of_nulls]), window=10) for name in of_nulls[0]}
-floor = np.nanmean([truth.bhattacharyya_floor for truth in truths])
-
-# %%
-fits = {"published": published_exponent(curve), "log-log": log_log_exponent(curve)}
-for name, fit in fits.items():
-    print(f"{name:10s} exponent {fit.value:+.2f}  [{fit.low:+.2f}, {fit.high:+.2f}]")
-
-figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
-axis.fill_between(curve.context, curve.low, curve.high, color=MODEL, alpha=0.18, lw=0)
-axis.plot(curve.context, curve.mean, color=MODEL, lw=1.8, label=f"model ({seeds} series)")
-for color, (name, null) in zip(NULLS, null_curves.items()):
-    axis.plot(null.context, null.mean, color=color, lw=1.1, ls="--", label=name)
-for (name, fit), style in zip(fits.items(), ("-", "-."), strict=True):
-    axis.plot(curve.context, curve.context**fit.value / fit.scale, "k", ls=style, lw=0.9, label=f"{name} fit")
-axis.axhline(floor, color="0.35", lw=1, ls=":", label="resolution floor")
-axis.set(xscale="log", yscale="log", xlabel="context length (items read)", ylabel="Bhattacharyya distance (nats)")
-for one in (axis.xaxis, axis.yaxis):
-    one.set_major_formatter("{x:g}")
-    one.set_minor_formatter(plt.NullFormatter())
-axis.set_title("Noisy logistic map")
-axis.legend(ncols=2)
+figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+axis.plot(time[-60:], values[-60:], "o", ms=2.6, color=TRUTH, label="measured")
+axis.plot(ahead, drawn.T, color=MODEL, lw=0.6, alpha=0.5)
+axis.plot(ahead, numerals.decode(np.asarray(line.codes)[0]), color=MODEL, lw=1.8, label="mean rollout")
+axis.plot(ahead, 25 * np.exp(-ahead / 12) * np.cos(2 * np.pi * ahead / 2.4), "k:", lw=1, label="the pendulum")
+axis.set(xlabel="time (s)", ylabel="angle (degrees)", title=f"{paths} sampled paths and the mean rollout")
+axis.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Intervals are bootstrapped over whole series, and too short with so few. The two exponents weigh the curve
-# differently, the published one by its first tens of points: read them together, and against the floor and the nulls.
-#
 # ## (c) What the law rests on
 #
 # The law is differentiable in whatever goes in. The gradient of one distance to the truth with respect to the input
-# embeddings says how much each past token counts. The true law depends on the last value alone; the model has to find
-# the map in the whole past.
+# embeddings says how much each past token counts. The system is the noisy logistic map: its true law depends on the last
+# value alone, but the model has to find the map in the whole past.
 
 # %%
+steps = 60 if SMOKE else 300
+config = DynamicsConfig(system=("noisy_logistic_map",), steps=steps, seeds=1)
+world = simulate(config, "noisy_logistic_map", loaded)
+codec, codes = world.series[0].codec, world.series[0].codes
 items = steps - 1
-past = codec.prompt(codes[0, :items])
+past = codec.prompt(codes[:items])
 now = lw.Prompt(past.tokens, np.array([len(past.tokens)], np.int32))  # the law of the next value only
-truth = jnp.asarray(truths[0].mass[items], jnp.float32)
+truth = jnp.asarray(target_of(config, world)[0].mass[0, items], jnp.float32)
 
 
 def distance(embeddings):
@@ -201,7 +161,7 @@ print(f"D_B = {value:.3f} nats; the last item has {weight[-1].sum() / weight.sum
 # than the others: as if the model looked up what came of such a state before.
 
 # %%
-near = np.abs(codes[0, : items - 1] - codes[0, items - 1]) <= 3
+near = np.abs(codes[: items - 1] - codes[items - 1]) <= 3
 near[0] = False
 after = np.append(False, near[:-1]) & ~near
 others = ~near & ~after

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..files import write_bytes, write_text
-from ..report import Figure, Items, Paragraph, Report, Section, Table, Verdict, render
-from .dynamics import Results, SystemResults
+from ..files import write_text
+from ..report import Block, Paragraph, Report, Section, Verdict, render
 from .dynamics_config import DynamicsConfig
-from .dynamics_figures import LOSS_LABEL, band_figure, law_figure, learning_figure, off_grid_figure, title
-from .learning import Exponent
+from .figure_style import title
+from .learning_figures import learning_figure, off_grid_figure, regret_figure
+from .report_pictures import Pictures
+from .results import Results
+from .scaling_figures import scaling_figure
+from .scaling_fits import COVERAGE
+from .summary import exponent_table, floor_table, summary_table
+from .system_section import system_section
 
 ABOUT = (
     "Each series is written as digits and read once by the language model. The digit tree then gives the whole "
@@ -19,31 +22,19 @@ ABOUT = (
 
 
 def write_report(folder: Path, config: DynamicsConfig, results: Results, made_by: dict[str, Any]) -> Path:
-    """Figures as PNG in ``folder/figures`` and inlined in ``folder/report.html``; returns the page's path."""
-    pictures = {"learning": learning_figure(results), "off_grid": off_grid_figure(results)}
-    for r in results:
-        pictures[f"{r.name}_band"] = band_figure(r)
-        pictures[f"{r.name}_laws"] = law_figure(r)
-    for name, content in pictures.items():
-        write_bytes(folder / "figures" / f"{name}.png", content)
+    """Pictures in ``folder/figures`` and inlined in ``folder/report.html``; returns the page's path."""
+    pictures = Pictures(folder)
     page = Report(
         "In-context dynamics",
-        (*ABOUT, _how_read(config, made_by)),
+        (*ABOUT, _how_read(config, made_by), _outcome(results)),
         (
             Section("What the model learns", (*_verdicts(results), summary_table(results))),
-            Section(
-                "Learning curves",
-                (
-                    Figure(
-                        pictures["learning"],
-                        "Loss against context length for every system",
-                        _curve_note(config),
-                    ),
-                    exponent_table(results),
-                ),
-            ),
-            *(_system_section(r, pictures) for r in results),
-            Section("Mass off the grid", (_off_grid_note(), Figure(pictures["off_grid"], "Off-grid mass"))),
+            Section("Learning curves", _learning(config, results, pictures)),
+            Section("Scaling", _scaling(results, pictures)),
+            Section("Regret", _regret(results, pictures)),
+            *(system_section(r, pictures, animated=k == 0) for k, r in enumerate(results)),
+            Section("Resolution floors", (_floor_note(), floor_table(results))),
+            Section("Mass off the grid", _off_grid(results, pictures)),
         ),
         made_by,
     )
@@ -62,87 +53,66 @@ def _how_read(config: DynamicsConfig, made_by: dict[str, Any]) -> str:
     )
 
 
+def _outcome(results: Results) -> str:
+    """How many systems got which verdict."""
+    labels = [r.verdict.label for r in results]
+    counts = [f"{labels.count(label)} × “{label}”" for label in dict.fromkeys(labels)]
+    return f"Verdicts on {len(results)} system{'s' if len(results) > 1 else ''}: {', '.join(counts)}."
+
+
 def _verdicts(results: Results) -> tuple[Verdict, ...]:
     return tuple(Verdict(r.verdict.kind, r.verdict.text, title(r.name)) for r in results)
 
 
-def summary_table(results: Results) -> Table:
-    """One row a system: early and late loss, floor, best null, off-grid mass."""
-    rows = []
-    for r in results:
-        best = min(r.verdict.nulls, key=r.verdict.nulls.__getitem__)
-        rows.append(
-            (
-                title(r.name),
-                "|Δ mean|" if r.deterministic else "D_B",
-                f"{r.verdict.early:.3g}",
-                f"{r.verdict.late:.3g}",
-                f"{r.verdict.ratio:.1f}×",
-                f"{r.verdict.floor:.2g}",
-                f"{r.verdict.nulls[best]:.3g} ({best})",
-                f"{np.nanmedian(r.off_grid):.1%}",
-            )
-        )
-    return Table(
-        ("system", "loss", "early", "late", "early / late", "floor", "best null, late", "off grid, median"),
-        tuple(rows),
-        "Early: the first twenty items after the fifth; late: the last fifth of the series. D_B is the Bhattacharyya "
-        "distance in nats; |Δ mean| is in display units, in which the grid spans 10. The floor is the loss of an "
-        "observer who knows the system but reads only the written digits of the value before.",
+def _learning(config: DynamicsConfig, results: Results, pictures: Pictures) -> tuple[Block, ...]:
+    alt = "Loss against context length, one panel a system"
+    caption = (
+        f"Loss against context length on logarithmic axes, moving average over {config.window} items (chains: "
+        f"{2 * config.window}) and mean over {config.seeds} series; the shade holds the central 90 % of the series. "
+        "Blue: the model. Dashed: nulls, which know no physics and read the same digits; those with markers are dear "
+        "and known at a few context lengths only. Black: the ideal observer, who knows the kind of system and learns "
+        "its parameters. Grey dots: the resolution floor, what reading digits instead of numbers costs one who knows "
+        "the system. Dark dots: the power law fitted to the model as published. A model that learns falls to the "
+        "right, and has learned the dynamics where it lies below every dashed line."
+    )
+    return pictures.pages("learning", learning_figure(results), alt, caption)
+
+
+def _scaling(results: Results, pictures: Pictures) -> tuple[Block, ...]:
+    alt = "Three scaling fits of the loss, one panel a system"
+    caption = (
+        "The model's loss in geometric stretches of context, so that every decade counts alike (dots; bars and "
+        f"shades: {COVERAGE * 100:.0f} % intervals over series), and three fits of it. Dotted: the published power "
+        "law, led by the first tens of items. Dashed: the slope of ln loss on ln t. Solid: the resolution floor plus a "
+        "power law plus a free plateau. A straight line is a power law over the whole range; one that bends and levels "
+        "out is a power law above a plateau. Where the three exponents differ by more than their intervals the loss is "
+        "no power law, and its exponent depends on the estimator."
+    )
+    return (*pictures.pages("scaling", scaling_figure(results), alt, caption), exponent_table(results))
+
+
+def _regret(results: Results, pictures: Pictures) -> tuple[Block, ...]:
+    alt = "Regret to the ideal observer, one panel a system"
+    caption = (
+        "Surprise that the model has paid so far beyond the ideal observer, in nats an item (mean over the items read "
+        "and over series; shade: from the lowest to the highest series). At 0, the black line, the model predicts what "
+        "comes as well as one who knows the kind of system. A curve that falls as 1/t means that all was paid early; "
+        "one that levels out is what the model goes on losing with every item."
+    )
+    return pictures.pages("regret", regret_figure(results), alt, caption)
+
+
+def _floor_note() -> Paragraph:
+    return Paragraph(
+        "The true law is that of the state itself, but the model reads it cut to a few digits. No reader of digits can "
+        "come closer to it than the resolution floor; a loss near the floor is no failure of the model."
     )
 
 
-def exponent_table(results: Results) -> Table:
-    """Both exponents with their bootstrap intervals over seeds."""
-    rows = tuple((title(r.name), _with_interval(r.published), _with_interval(r.log_log)) for r in results)
-    return Table(
-        ("system", "published fit", "log–log slope"),
-        rows,
-        "Exponent α of loss ∝ t^α with its 95 % bootstrap interval over series. The published fit is least squares in "
-        "linear loss and is led by the first tens of items; the log–log slope weighs every stretch of ln t alike. "
-        "With few series the intervals are too short.",
+def _off_grid(results: Results, pictures: Pictures) -> tuple[Block, ...]:
+    caption = (
+        "Probability that the model would write something else than a number of the grid (another separator, a word, "
+        "fewer digits), added up over all digits, mean over series. All laws on this page are conditional on a number "
+        "being written; where this is not small, they leave much unsaid."
     )
-
-
-def _with_interval(e: Exponent) -> str:
-    if not np.isfinite(e.value):
-        return "no fit"
-    return f"{e.value:.2f}" + (f" [{e.low:.2f}, {e.high:.2f}]" if np.isfinite(e.low) else "")
-
-
-def _curve_note(config: DynamicsConfig) -> str:
-    return (
-        f"Moving average over {config.window} items (chains: {2 * config.window}), mean over {config.seeds} series; "
-        "the shade holds the central 90 % of the series."
-    )
-
-
-def _system_section(r: SystemResults, pictures: dict[str, bytes]) -> Section:
-    items = r.log_mass.shape[2]
-    note = f"{items} bins; the loss is the {LOSS_LABEL[r.loss_name]}."
-    if r.deterministic:
-        note += (
-            " The true law is a point, so the distance of the means is followed, as published (where it is called "
-            "squared but is absolute)."
-        )
-    return Section(
-        title(r.name),
-        (
-            Paragraph(r.verdict.text),
-            Figure(pictures[f"{r.name}_band"], f"Predicted law of the last items of {title(r.name)}", note),
-            Figure(
-                pictures[f"{r.name}_laws"],
-                f"Predicted and true law of {title(r.name)} at four context lengths",
-                "The first series: the model's complete law against the true one.",
-            ),
-        ),
-    )
-
-
-def _off_grid_note() -> Items:
-    return Items(
-        (
-            "The probability that the model would write something else than a number of the grid, added up over all "
-            "digits. The laws above are conditional on a number being written.",
-        )
-    )
+    return (pictures.figure("off_grid", off_grid_figure(results), "Probability off the grid against context", caption),)

@@ -1,7 +1,7 @@
-"""From losses of several series to a learning curve: smoothing, bands, exponents, and a plain verdict."""
+"""From losses of several series to a learning curve: smoothing, bands and exponents."""
 
 import functools
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,7 @@ import numpy as np
 
 import analyses
 
-EARLY = (5, 25)
-LATE_SHARE = 0.2
 RESAMPLES = 500
-LEARNS_BELOW = 0.8
-
-Kind = Literal["good", "neutral", "negative"]
 
 
 class Curve(NamedTuple):
@@ -36,18 +31,6 @@ class Exponent(NamedTuple):
     high: float
     scale: float
     residual_rms: float
-
-
-class Verdict(NamedTuple):
-    """What the curve says. ``kind`` is ``good``, ``neutral`` or ``negative``."""
-
-    kind: Kind
-    text: str
-    early: float
-    late: float
-    ratio: float
-    floor: float
-    nulls: dict[str, float]
 
 
 def learning_curve(losses: np.ndarray, window: int) -> Curve:
@@ -95,31 +78,3 @@ def _estimate(estimator, context: jax.Array, each: jax.Array) -> tuple[analyses.
         jax.random.key(0), lambda rows: of_mean(rows).exponent, each, num_resamples=RESAMPLES
     )
     return of_mean(each), band.low, band.high
-
-
-def verdict(loss: np.ndarray, nulls: dict[str, np.ndarray], floor: np.ndarray) -> Verdict:
-    """Compare early and late loss ``[seed, time]``, and late loss with every null and the resolution floor."""
-    start = max(EARLY[0], int(np.argmax(np.isfinite(loss).all(axis=0))))
-    steps = loss.shape[1]
-    late_from = max(start, round((1 - LATE_SHARE) * steps))
-    early_each = loss[:, start : min(start + EARLY[1] - EARLY[0], steps)].mean(axis=1)
-    late_each = loss[:, late_from:].mean(axis=1)
-    early, late = float(early_each.mean()), float(late_each.mean())
-    null_late = {name: float(rows[:, late_from:].mean()) for name, rows in nulls.items()}
-    better = [name for name, value in null_late.items() if value < late]
-    learns = late < LEARNS_BELOW * early and bool((late_each < early_each).all())
-    ratio = early / late
-    spread = f"{early:.3g} after {start}–{start + EARLY[1] - EARLY[0]} items to {late:.3g} at the end"
-    moved = f"Learns: the loss falls {ratio:.1f}×, from {spread}" if learns else f"No clear learning: {spread}"
-    if better:
-        beaten = [name for name in null_late if name not in better]
-        below = f"below {_listed(beaten)}, but " if beaten else ""
-        held = f"; {below}{_listed(better)} still predict{'s' if len(better) == 1 else ''} better"
-    else:
-        held = f"; below every null ({_listed(list(null_late))})"
-    kind: Kind = "good" if learns and not better else "neutral" if learns or not better else "negative"
-    return Verdict(kind, moved + held + ".", early, late, ratio, float(np.nanmean(floor[:, late_from:])), null_late)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -23,6 +23,11 @@ class LawsConfig:
         start_token: put before the series: ``none``, ``bos`` or a token id.
         separator: between numbers.
         out: where the arrays go; a picture (.png) and the provenance (.json) go beside it.
+        horizon: also continue the series by so many values (0: not); arrays and a picture of that go beside ``out``.
+        paths: sampled continuations, whose bands are drawn.
+        seed: of the sampling.
+        temperature: of the sampling, of the law of the whole number.
+        hold_out: hide the last ``horizon`` values from the model and the grid, and score the continuation by them.
     """
 
     series: Path
@@ -35,6 +40,11 @@ class LawsConfig:
     start_token: str = "none"
     separator: str = ","
     out: Path = Path("laws.npz")
+    horizon: int = 0
+    paths: int = 50
+    seed: int = 0
+    temperature: float = 1.0
+    hold_out: bool = False
 
     def check(self) -> "LawsConfig":
         """Itself, or an InputError that says what cannot be run."""
@@ -47,5 +57,15 @@ class LawsConfig:
             raise InputError("--warmup with --low and --high", "one way to choose the range", "Drop one of them")
         if self.out.suffix != ".npz":
             raise InputError(f"--out {self.out}", "a file name that ends in .npz", "Add the ending")
+        for name, value, fits, expected in (
+            ("--horizon", self.horizon, self.horizon >= 0, "0 or more values"),
+            ("--paths", self.paths, self.paths >= 2, "at least 2 paths"),
+            ("--temperature", self.temperature, 0 < self.temperature < float("inf"), "a positive number"),
+            ("--seed", self.seed, 0 <= self.seed < 2**32, f"0 to {2**32 - 1}"),
+        ):
+            if not fits:
+                raise InputError(f"{name} {value}", expected, f"Choose another {name}")
+        if self.hold_out and not self.horizon:
+            raise InputError("--hold-out without --horizon", "the number of values to hide", "Give --horizon N")
         parse_start(self.start_token)
         return self

@@ -52,15 +52,33 @@ class SeriesLaws(NamedTuple):
     forecast_quantiles: np.ndarray
 
 
-def prepare(config: LawsConfig) -> tuple[np.ndarray, str, Numerals]:
+class Prepared(NamedTuple):
+    """A series ready to be read: the ``values`` shown to the model, their column's ``name``, their grid, and the
+    values that are ``hidden`` from both (none unless they are held out)."""
+
+    values: np.ndarray
+    name: str
+    numerals: Numerals
+    hidden: np.ndarray
+
+
+def prepare(config: LawsConfig) -> Prepared:
     """Read and check the series before any model is loaded. Raises InputError."""
-    values, name = read_series(config.check().series, config.column)
+    every, name = read_series(config.check().series, config.column)
+    hidden = config.horizon if config.hold_out else 0
+    values = every[: len(every) - hidden]
     if len(values) < 2:
-        raise InputError(f"a series of {len(values)} value", "at least 2 values", "Give a longer series")
+        left = f", {len(every)} less the {hidden} held out" if hidden else ""
+        raise InputError(
+            f"a series of {len(values)} value{'' if len(values) == 1 else 's'}{left}",
+            "at least 2 values",
+            "Give a longer series" + (" or a smaller --horizon" if hidden else ""),
+        )
     numerals = _grid(config, values)
     numerals.encode(values)
-    _require_place(config.out, len(values) * (numerals.num_bins + 64) * 8)
-    return values, name, numerals
+    ahead = config.horizon * (numerals.num_bins + 8 * config.paths)
+    _require_place(config.out, (len(values) * (numerals.num_bins + 64) + ahead) * 8)
+    return Prepared(values, name, numerals, every[len(values) :])
 
 
 def _grid(config: LawsConfig, values: np.ndarray) -> Numerals:
@@ -93,7 +111,7 @@ def _require_place(out: Path, size: int) -> None:
 def run(config: LawsConfig, loaded: LoadedModel, values: np.ndarray, numerals: Numerals) -> SeriesLaws:
     """Read the series with the model. Raises InputError where it does not fit the model's context."""
     codec = checked_codec(loaded, numerals, config.separator, config.start_token)
-    check_context(codec, len(values), loaded, forecast=True)
+    check_context(codec, len(values) + max(0, config.horizon - 1), loaded, forecast=True)
     return laws_of_series(loaded, codec, values)
 
 

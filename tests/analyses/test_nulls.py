@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 import analyses
 from analyses import bhattacharyya_distance, bigram, bin_masses, unigram
+from analyses.kernel_conditional import kernel_conditional
+from analyses.parroting import parroting
+from analyses.polynomial import polynomial_autoregression
 
 autoregression = jax.jit(analyses.autoregression)
 moments = jax.jit(analyses.moments, static_argnames="within_bin")
@@ -42,9 +45,14 @@ PREDICTORS = [
     jax.jit(lambda codes: bigram(codes, 100, smoothing=0.05)),
     jax.jit(lambda codes: autoregression(EDGES[codes] + 0.05, EDGES)),
 ]
+SMOOTHERS = [
+    jax.jit(lambda codes: polynomial_autoregression(EDGES[codes] + 0.05, EDGES, 2)),
+    jax.jit(lambda codes: kernel_conditional(codes, EDGES)),
+    jax.jit(lambda codes: parroting(codes, EDGES, depth=2)),
+]
 
 
-@pytest.mark.parametrize("predictor", PREDICTORS)
+@pytest.mark.parametrize("predictor", PREDICTORS + SMOOTHERS)
 @settings(deadline=None, max_examples=20)
 @given(st.data())
 def test_no_row_sees_its_own_item_or_the_future(predictor, data):
@@ -64,6 +72,12 @@ def test_every_row_is_a_law(predictor, length):
     assert rows.shape == (length, 100)
     np.testing.assert_allclose(jnp.sum(jnp.exp(rows), axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(jnp.exp(rows[0]), 0.01, rtol=1e-4)
+
+
+@pytest.mark.parametrize("predictor", SMOOTHERS)
+def test_the_shortest_series_have_a_row_an_item(predictor):
+    for length in (1, 2, 3, 4, 5):
+        assert jax.eval_shape(predictor, jax.ShapeDtypeStruct((length,), jnp.int32)).shape == (length, 100)
 
 
 def test_counts_approach_the_truth_of_a_chain():

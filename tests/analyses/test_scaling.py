@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy.optimize import curve_fit
 
 import analyses
-from analyses import fit_power_law, moving_average, power_law, window_centres
+from analyses import binned_log_log_slope, fit_power_law, geometric_bins, moving_average, power_law, window_centres
 
 log_log_slope = jax.jit(analyses.log_log_slope, static_argnames="num_bins")
 
@@ -79,6 +79,31 @@ def test_a_late_plateau_moves_the_log_log_slope_and_hardly_the_published_one():
     loss = context**-1.0 + 0.01
     assert float(fit_power_law(context, loss).exponent) < -0.84
     assert float(log_log_slope(context, loss).exponent) > -0.7
+
+
+def test_the_slope_of_means_is_the_regression_line_of_their_logarithms():
+    context = np.geomspace(10, 500, 15)
+    loss = context**-0.6 * np.random.default_rng(2).gamma(30, 1 / 30, 15)
+    got = binned_log_log_slope(jnp.asarray(context), jnp.asarray(loss))
+    slope, offset = np.polyfit(np.log(context), np.log(loss), 1)
+    np.testing.assert_allclose([got.exponent, -jnp.log(got.scale)], [slope, offset], rtol=1e-4)
+    residual = np.log(loss) - offset - slope * np.log(context)
+    assert float(got.residual_rms) == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-4)
+
+
+def test_mean_of_logarithms_and_logarithm_of_means_part_where_the_noise_changes():
+    """Noise that grows along the curve drags the geometric mean down, but not the mean."""
+    context = np.arange(10.0, 1000.0)
+    spread = 0.2 * np.log(context / 5)  # of ln L, up to 1.06
+    noise = np.random.default_rng(3).normal(size=(40, context.size))
+    curves = context**-0.5 * np.exp(spread * noise - spread**2 / 2)
+    bins = geometric_bins(context)
+    of_means = binned_log_log_slope(bins.context, bins.means(jnp.asarray(curves, jnp.float32)).mean(axis=0))
+    of_logs = np.mean([log_log_slope(jnp.asarray(context), jnp.asarray(row)).exponent for row in curves[:10]])
+    assert float(of_means.exponent) == pytest.approx(-0.5, abs=0.02)
+    tilt = np.polyfit(np.log(context), -(spread**2) / 2, 1)[0]
+    assert of_logs < -0.55
+    assert of_logs == pytest.approx(-0.5 + tilt, abs=0.06)
 
 
 @pytest.mark.parametrize("fit", [fit_power_law, log_log_slope])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from matplotlib import figure
 
 from llmworld_jax.report import (
+    Animation,
     Code,
     Facts,
     Figure,
@@ -24,13 +25,20 @@ from llmworld_jax.report import (
 )
 from llmworld_jax.report_style import STYLE
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "source"}
 
 
 def png():
     stream = io.BytesIO()
     figure.Figure(figsize=(8, 2)).savefig(stream)
     return stream.getvalue()
+
+
+def gif():
+    """Two frames of one pixel each, written by hand."""
+    head = b"GIF89a" + bytes((1, 0, 1, 0, 0x80, 0, 0)) + bytes((0, 0, 0, 255, 255, 255))
+    frames = [b"," + bytes((0, 0, 0, 0, 1, 0, 1, 0, 0)) + bytes((2, 2, code, 1, 0)) for code in (0x44, 0x4C)]
+    return head + b"".join(frames) + b";"
 
 
 class Page(HTMLParser):
@@ -76,6 +84,7 @@ def full_report(text="Words & more", wide=12):
         Table((text, *(f"column {j}" for j in range(wide))), rows, text),
         Table(("n", "answer"), ((1, text), (2, None))),
         Figure(png(), text, text),
+        Animation(gif(), png(), text, text),
     )
     sections = (Section(text, blocks), Section(text, blocks[:1]))
     return Report(f"Title {text}", (text, text), sections, {"command": f"llmworld {text}", "versions": {"x": "1"}})
@@ -153,6 +162,19 @@ def test_any_text_whatever_gives_a_page_that_can_be_written_and_parsed(text):
     page = render(full_report(text, wide=1))
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", page)
     Page(page.encode("utf-8").decode("utf-8"))
+
+
+def test_moving_pictures_can_be_hidden_and_stand_still_where_motion_is_unwanted():
+    page = Page(render(Report("T", (), (Section("S", (Animation(gif(), png(), "It moves", "So"),)),), {})))
+    (still,), (moving,), (details,) = page.of("source"), page.of("img"), page.of("details")
+    assert "(prefers-reduced-motion: reduce)" in still["media"]
+    assert "print" in still["media"]
+    assert still["srcset"].startswith("data:image/png;base64,")
+    assert moving["src"].startswith("data:image/gif;base64,")
+    assert (moving["alt"], moving["width"], moving["height"]) == ("It moves", "1", "1")
+    assert "open" in details
+    assert page.text_in("summary")
+    assert page.text_in("figcaption") == "So"
 
 
 def test_backquotes_set_code_and_nothing_else():

@@ -1,5 +1,6 @@
 """What a report is made of: numbers spelled well, pictures at their size, colours that can be read."""
 
+import base64
 import io
 import re
 import struct
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from matplotlib import figure
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.report import Figure, Report, Section, Table
+from llmworld_jax.report import Animation, Figure, Report, Section, Table
 from llmworld_jax.report_blocks import spelled_column
 from llmworld_jax.report_style import STYLE
+
+GIF = b"GIF89a" + struct.pack("<HH", 300, 5) + bytes(20)
 
 
 def png(width=600, height=300, dots_per_inch=None):
@@ -68,11 +71,22 @@ def test_figures_take_their_printed_size():
     assert Figure(stream.getvalue(), "x").css_size() == (384, 192)
 
 
+def test_an_animation_is_as_large_as_its_pixels_and_its_bytes_are_kept():
+    moving = Animation(GIF, png(), "x", "y")
+    assert moving.css_size() == (300, 5)
+    assert base64.b64decode(moving.data_uri().removeprefix("data:image/gif;base64,")) == GIF
+    assert moving.still_figure() == Figure(png(), "x", "y")
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: Figure(b"GIF89a", "x"),
         lambda: Figure(png(), "  "),
+        lambda: Animation(png(), png(), "x"),
+        lambda: Animation(GIF, GIF, "x"),
+        lambda: Animation(GIF, png(), ""),
+        lambda: Animation(GIF[:10], png(), "x"),
         lambda: Table(("a", "b"), (("1", "2"), ("1",))),
         lambda: Report(" ", (), (), {}),
         lambda: Report("T", (), (Section("", ()),), {}),

@@ -95,12 +95,12 @@ def place_of_its_own(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def no_forward(monkeypatch):
     """Fail the test when the model is run."""
-    from llmworld_jax.experiments import dynamics, series_laws
+    from llmworld_jax.experiments import many_laws, model_nulls, series_laws
 
     def refuse(*args, **kwargs):
         pytest.fail("a model was run on input that should have been refused")
 
-    for module in (dynamics, series_laws):
+    for module in (many_laws, model_nulls, series_laws):
         monkeypatch.setattr(module, "number_laws", refuse)
 
 

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from llmworld_jax import files
-from llmworld_jax.experiments import dynamics
+from llmworld_jax.experiments import dynamics, many_laws
 from llmworld_jax.models import default
 
 PARAGRAPH = re.compile(r"llmworld: Got .+\. Expected .+\. [A-Z`].+\.")
 GOOD = "0.1\n0.4\n0.3\n0.7\n0.2\n"
-SMALL = ("--system", "noisy_logistic_map", "--steps", 60, "--seeds", 2)
+SMALL = ("--system", "noisy_logistic_map", "--steps", 60, "--seeds", 2, "--batch", 1)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -74,6 +74,11 @@ def python(*arguments, first: str = "") -> subprocess.CompletedProcess[str]:
         ("3\n3\n3\n", (), "a series that is 3 throughout"),
         ("1\n2\ntwo\n", (), "'two' in line 3"),
         ("1\n2\n\n30\n", ("--low", 0, "--high", 10), "the first 30.0 at index 2"),
+        (GOOD, ("--horizon", -1), "--horizon -1"),
+        (GOOD, ("--horizon", 4, "--hold-out"), "a series of 1 value, 5 less the 4 held out"),
+        (GOOD, ("--hold-out",), "--hold-out without --horizon"),
+        (GOOD, ("--horizon", 2, "--paths", 1), "--paths 1"),
+        (GOOD, ("--temperature", 0), "--temperature 0"),
         (GOOD, ("--low", 0), "only --low"),
         (GOOD, ("--high", 0), "only --high"),
         (GOOD, ("--low", 1, "--high", 0), "the range [1.0, 0.0)"),
@@ -125,6 +130,9 @@ def test_a_series_that_is_too_long(refused, model_folder):
     ("options", "said"),
     [
         (("--system", "lorentz"), "system lorentz"),
+        (("--suite", "papers"), "--suite papers"),
+        (("--suite", "paper", "--system", "lorenz"), "--suite and --system"),
+        (("--batch", 0), "--batch 0"),
         (("--system", "lorenz", "pendulum", "top"), "system pendulum, top"),
         (("--system", "lorenz", "lorenz"), "--system lorenz lorenz"),
         (("--steps", 49), "--steps 49"),
@@ -256,16 +264,18 @@ def filling_disk(monkeypatch):
 
 def fake_laws(model, codec, prompt, **options):
     """What the model would say, without a model: uniform laws."""
+    import jax.numpy as jnp
+
     from llmworld_jax.laws import Laws
 
     time, bins = len(prompt.item_at), codec.numerals.num_bins
-    log_mass = np.full((time, bins), -np.log(bins), np.float32)
-    log_mass[0] = np.nan
-    return Laws(codec.numerals.edges(), log_mass, np.zeros(time, np.float32))
+    nothing = 0 * prompt.tokens[0]  # so that vmap gives every series its own
+    log_mass = jnp.full((time, bins), -np.log(bins), jnp.float32).at[0].set(jnp.nan) + nothing
+    return Laws(codec.numerals.edges(), log_mass, jnp.zeros(time, jnp.float32) + nothing)
 
 
 def test_a_disk_that_fills_up_leaves_whole_files_only(llmworld, model_folder, monkeypatch, filling_disk):
-    monkeypatch.setattr(dynamics, "number_laws", fake_laws)
+    monkeypatch.setattr(many_laws, "number_laws", fake_laws)
     call = ("dynamics", "--model", model_folder, "--name", "full", *SMALL)
     with monkeypatch.context() as patch:
         filling_disk(2)  # config.json and one unit
@@ -290,7 +300,7 @@ def test_an_interrupt_keeps_what_is_finished(llmworld, model_folder, monkeypatch
             raise KeyboardInterrupt
         return fake_laws(*arguments, **options)
 
-    monkeypatch.setattr(dynamics, "number_laws", interrupted)
+    monkeypatch.setattr(many_laws, "number_laws", interrupted)
     code, out, err = llmworld("dynamics", "--model", model_folder, "--name", "stopped", *SMALL)
     assert (code, out) == (130, "")
     assert "finished series are kept" in err.splitlines()[-1]
@@ -333,7 +343,8 @@ def test_a_real_limit_on_file_size(model_folder, place_of_its_own):
 @pytest.mark.slow
 def test_a_killed_process_goes_on_and_equals_one_that_was_not(model_folder, llmworld):
     """SIGKILL, as no exception handler sees it."""
-    call = ("dynamics", "--model", model_folder, *SMALL[:-1], 6)
+    sizes = ("--system", "noisy_logistic_map", "--steps", 60, "--seeds", 6, "--batch", 2, "--no-sparse-nulls")
+    call = ("dynamics", "--model", model_folder, *sizes)
     killed = command(*call, "--name", "killed")
     with subprocess.Popen(killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         units, patience = Path("runs/killed/units"), time.monotonic() + 120

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llmworld_jax.content import content_hash
-from llmworld_jax.experiments import dynamics
+from llmworld_jax.experiments import dynamics, many_laws
 from llmworld_jax.experiments.dynamics_config import DynamicsConfig
 from llmworld_jax.files import load_arrays
 from llmworld_jax.store import RunStore
@@ -17,11 +17,16 @@ from llmworld_jax.store import RunStore
 STEPS, SEEDS = 60, 2
 NUMBERS, CHAIN = "noisy_logistic_map", "markov_chain_low_entropy"
 BINS = {NUMBERS: 100, CHAIN: 4}
-ARGUMENTS = ("--system", NUMBERS, CHAIN, "--steps", STEPS, "--seeds", SEEDS)
+ARGUMENTS = ("--system", NUMBERS, CHAIN, "--steps", STEPS, "--seeds", SEEDS, "--batch", 1, "--no-sparse-nulls")
+NULLS = {
+    NUMBERS: ("unigram", "bigram", "AR(1)", "quadratic AR(1)", "kernel", "parrot D=1", "parrot D=2"),
+    CHAIN: ("unigram", "bigram"),
+}
 
 
 def config_for(model: Path, **changes) -> DynamicsConfig:
-    return DynamicsConfig(**{"system": (NUMBERS, CHAIN), "steps": STEPS, "seeds": SEEDS, "model": str(model)} | changes)
+    fixed = {"system": (NUMBERS, CHAIN), "steps": STEPS, "seeds": SEEDS, "model": str(model), "batch": 1}
+    return DynamicsConfig(**fixed | {"sparse_nulls": False} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +59,19 @@ def test_arrays_are_plain_and_have_the_shapes_of_seeds_items_and_bins(run_folder
     for system, bins in BINS.items():
         each = (SEEDS, STEPS)
         series = ("observed", "codes", "off_grid", "floor", "bhattacharyya", "kl", "total_variation", "nll", "mean")
-        series += ("sd", "absolute_deviation", "squared_deviation", "true_mean", "true_sd", "true_outside", "item_at")
+        series += ("sd", "absolute_deviation", "squared_deviation", "crps", "kurtosis", "item_at", "pit")
+        series += ("true_mean", "true_sd", "true_outside", "true_quantised_mean", "true_bhattacharyya_floor")
+        series += ("observer_loss", "observer_nll", "observer_regret")
         for name in series:
             assert arrays[f"{system}.{name}"].shape == each, name
-        for name in ("log_mass", "true_mass"):
+        for name in ("log_mass", "true_mass", "true_quantised_mass", "observer_log_mass"):
             assert arrays[f"{system}.{name}"].shape == (*each, bins)
         assert arrays[f"{system}.edges"].shape == (SEEDS, bins + 1)
         width = 2 if system == CHAIN else 3
         assert arrays[f"{system}.tokens"].shape == (SEEDS, STEPS * width)
     nulls = {name for name in arrays if ".null." in name}
-    assert nulls == {f"{NUMBERS}.null.{n}" for n in ("histogram", "AR(1)")} | {
-        f"{CHAIN}.null.{n}" for n in ("unigram", "bigram")
-    }
+    assert nulls == {f"{system}.null.{name}" for system, names in NULLS.items() for name in names}
+    assert all(arrays[name].shape == (SEEDS, STEPS) for name in nulls)
     assert {name.split(".")[0] for name in arrays} == {NUMBERS, CHAIN}
 
 
@@ -118,9 +124,12 @@ def test_seeds_are_other_series_and_other_chains(arrays):
 
 def test_the_page_asks_nobody_for_anything(run_folder):
     page = (run_folder / "report.html").read_text()
-    for figure in ("learning", "off_grid", f"{NUMBERS}_band", f"{NUMBERS}_laws", f"{CHAIN}_band", f"{CHAIN}_laws"):
-        assert (run_folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG\r\n")
-    assert page.count('src="data:image/png;base64,') == 6
+    pictures = sorted((run_folder / "figures").glob("*.png"))
+    for figure in ("learning", "scaling", "regret", "off_grid", f"{NUMBERS}_band", f"{NUMBERS}_laws", f"{CHAIN}_band"):
+        assert run_folder / "figures" / f"{figure}.png" in pictures
+    assert all(picture.read_bytes().startswith(b"\x89PNG\r\n") for picture in pictures)
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert page.count("data:image/gif;base64,") == len(list((run_folder / "figures").glob("*.gif"))) > 0
     assert re.findall(r'(?:src|href)="(?!data:|#)', page) == []
     assert re.search("https?://", page) is None
     assert "<script" not in page
@@ -173,7 +182,7 @@ class Stopped(RuntimeError):
 
 def counted(monkeypatch, stop_after: int | None = None) -> list:
     """Count readings of the model; end the process in the middle, as far as Python can tell."""
-    read, number_laws = [], dynamics.number_laws
+    read, number_laws = [], many_laws.number_laws
 
     def reading(*arguments, **options):
         if len(read) == stop_after:
@@ -181,7 +190,7 @@ def counted(monkeypatch, stop_after: int | None = None) -> list:
         read.append(1)
         return number_laws(*arguments, **options)
 
-    monkeypatch.setattr(dynamics, "number_laws", reading)
+    monkeypatch.setattr(many_laws, "number_laws", reading)
     return read
 
 
@@ -237,8 +246,8 @@ def test_a_unit_answers_one_question(loaded, model_folder):
     config = config_for(model_folder, system=(NUMBERS,), seeds=1)
 
     def key(loaded=loaded, config=config, **changes) -> str:
-        (one,) = dynamics.prepare(config, loaded)[0]
-        return content_hash(dynamics._unit_key(one._replace(**changes), loaded))
+        (one,) = dynamics.prepare(config, loaded)[0].series
+        return content_hash(many_laws.unit_key(one._replace(**changes), loaded))
 
     same = key()
     assert key() == same
@@ -249,13 +258,59 @@ def test_a_unit_answers_one_question(loaded, model_folder):
         assert key(config=config_for(model_folder, system=(NUMBERS,), seeds=1, **changes)) != same, changes
 
 
-def test_series_of_one_system_do_not_depend_on_the_others_or_on_their_number(loaded, model_folder):
-    alone = dynamics.prepare(config_for(model_folder, system=(CHAIN,), seeds=1, seed=1), loaded)
-    among = dynamics.prepare(config_for(model_folder), loaded)
-    np.testing.assert_array_equal(alone[0][0].codes, among[1][1].codes)
-
-
 def test_bytes_needed_covers_what_a_run_wrote(run_folder, loaded, model_folder):
     written = sum(p.stat().st_size for p in run_folder.rglob("*") if p.is_file())
     needed = dynamics.bytes_needed(dynamics.prepare(config_for(model_folder), loaded))
     assert written < needed < 5 * written
+
+
+def test_the_summary_is_stored_as_it_was_printed(run_folder):
+    rows = (run_folder / "summary.md").read_text().splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["Noisy logistic map", "Markov chain low entropy"]
+    assert rows[0].count("|") == rows[2].count("|")
+    assert json.loads((run_folder / "manifest.json").read_text())["files"].keys() >= {"summary.md", "arrays.npz"}
+
+
+def test_the_observer_and_the_truth_pay_less_than_a_model_of_random_weights(arrays):
+    for system in BINS:
+        late = slice(STEPS // 2, None)
+        regret = arrays[f"{system}.observer_regret"][:, late]
+        np.testing.assert_allclose(
+            arrays[f"{system}.nll"][:, late] - arrays[f"{system}.observer_nll"][:, late], regret, atol=1e-9
+        )
+        assert regret.mean() > 0
+        assert (
+            arrays[f"{system}.observer_loss"][:, late].mean() < arrays[f"{system}.bhattacharyya"][:, late].mean()
+        ).all()
+
+
+@pytest.mark.slow
+def test_the_dear_nulls_are_read_stored_and_compared(loaded, model_folder, tmp_path, monkeypatch):
+    config = config_for(model_folder, seeds=2, sparse_nulls=True)
+    worlds = dynamics.prepare(config, loaded)
+    store = RunStore.open(tmp_path / "run", dataclasses.asdict(config))
+    results = dynamics.run(config, loaded, worlds, store, lambda message: None)
+    for r in results:
+        names = {"shuffled context", "random weights"} | (set() if r.symbolic else {"neural AR(1)"})
+        assert set(r.sparse_nulls) == names
+        assert names < set(r.verdict.nulls)
+        for one in r.sparse_nulls.values():
+            assert one.loss.shape == (2, len(one.context))
+            assert np.isfinite(one.loss).all()
+            assert one.context[-1] == STEPS - one.window
+    arrays = dynamics.arrays_of(results)
+    np.testing.assert_array_equal(arrays[f"{CHAIN}.null_context"], results[1].sparse_nulls["random weights"].context)
+
+
+@pytest.mark.slow
+def test_against_the_law_given_the_written_past_there_is_no_floor(loaded, model_folder, tmp_path):
+    config = config_for(model_folder, system=(NUMBERS,), truth="given_quantised_past")
+    worlds = dynamics.prepare(config, loaded)
+    store = RunStore.open(tmp_path / "run", dataclasses.asdict(config))
+    (quantised,) = dynamics.run(config, loaded, worlds, store, lambda message: None)
+    (latent,) = dynamics.run(dataclasses.replace(config, truth="latent"), loaded, worlds, store, lambda message: None)
+    np.testing.assert_array_equal(quantised.floor, 0)
+    assert np.nanmean(latent.floor) > 0
+    np.testing.assert_array_equal(quantised.log_mass, latent.log_mass)
+    # One who knows the system and reads digits is nearer to the truth of digits.
+    assert np.nanmean(quantised.observer.loss) < np.nanmean(latent.observer.loss)

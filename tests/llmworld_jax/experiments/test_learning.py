@@ -1,16 +1,9 @@
-"""From losses to curves, exponents and words."""
+"""From losses to curves and exponents."""
 
 import numpy as np
 import pytest
 
-from llmworld_jax.experiments.learning import (
-    LEARNS_BELOW,
-    Curve,
-    learning_curve,
-    log_log_exponent,
-    published_exponent,
-    verdict,
-)
+from llmworld_jax.experiments.learning import Curve, learning_curve, log_log_exponent, published_exponent
 
 STEPS, SEEDS, WINDOW = 300, 3, 10
 TIME = np.arange(STEPS)
@@ -86,46 +79,3 @@ def test_seeds_that_disagree_widen_the_interval_and_one_seed_has_none():
     exponent = log_log_exponent(curve)
     assert np.isfinite(exponent.value)
     assert np.isnan([exponent.low, exponent.high]).all()
-
-
-def flat(value: float) -> np.ndarray:
-    return losses(np.full(STEPS, value))
-
-
-NO_FLOOR = losses(np.zeros(STEPS))
-
-
-def test_verdict_good_neutral_negative():
-    falling, level = losses(power(-0.5)), flat(0.3)
-    good = verdict(falling, {"histogram": flat(0.5), "AR(1)": flat(0.4)}, NO_FLOOR)
-    assert good.kind == "good"
-    assert "Learns" in good.text
-    assert "below every null (histogram and AR(1))" in good.text
-    beaten = verdict(falling, {"histogram": flat(0.5), "AR(1)": flat(1e-3)}, NO_FLOOR)
-    assert beaten.kind == "neutral"
-    assert "Learns" in beaten.text
-    assert "AR(1) still predicts better" in beaten.text
-    still = verdict(level, {"histogram": flat(0.5)}, NO_FLOOR)
-    assert still.kind == "neutral"
-    assert "No clear learning" in still.text
-    worst = verdict(level, {"histogram": flat(0.1), "AR(1)": flat(0.2), "c": flat(0.1)}, NO_FLOOR)
-    assert worst.kind == "negative"
-    assert "histogram, AR(1) and c still predict better" in worst.text
-
-
-def test_verdict_measures_early_against_late():
-    one = np.where(TIME < 25, 1.0, 0.5)
-    one[:5] = 7  # the first items are not counted
-    one[-60:] = 0.25
-    found = verdict(losses(one), {"histogram": flat(0.9)}, flat(0.125))
-    assert (found.early, found.late, found.ratio, found.floor) == pytest.approx((1, 0.25, 4, 0.125))
-    assert found.nulls == pytest.approx({"histogram": 0.9})
-    assert "4.0×" in found.text
-
-
-def test_verdict_asks_for_enough_of_a_fall_in_every_seed():
-    slightly = verdict(losses(np.where(TIME < 30, 1.0, LEARNS_BELOW + 0.01)), {"h": flat(2)}, NO_FLOOR)
-    assert "No clear learning" in slightly.text
-    rows = losses(np.where(TIME < 30, 1.0, 0.1))
-    rows[2] = np.where(TIME < 30, 1.0, 1.1)
-    assert "No clear learning" in verdict(rows, {"h": flat(2)}, NO_FLOOR).text

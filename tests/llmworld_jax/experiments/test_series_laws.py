@@ -155,7 +155,8 @@ def test_the_context_is_refused_from_the_first_token_too_many(loaded, start):
 
 def test_the_range_of_the_user_is_kept_exactly():
     config = LawsConfig(series=csv_of(VALUES), low=-1.0, high=3.0, precision=3)
-    _, name, numerals = series_laws.prepare(config)
+    _, name, numerals, hidden = series_laws.prepare(config)
+    assert hidden.size == 0
     assert (numerals.low, numerals.high, numerals.precision, name) == (-1.0, 3.0, 3, "level")
 
 
@@ -168,3 +169,19 @@ def test_a_place_that_cannot_be_written_is_found_before_the_model_is_loaded(llmw
         assert code == 2
         assert f"--out {out}, blocked by " in err
         assert f"{out.removesuffix('/laws.npz')}. Expected a file in a folder that can be written" in err
+
+
+def test_a_series_is_continued_and_what_was_hidden_scores_it(laws_of, place_of_its_own):
+    _, out = laws_of(VALUES, "--horizon", 3, "--paths", 4, "--hold-out", "--precision", 1)
+    arrays = load_arrays("laws.forecast.npz")
+    assert arrays["paths"].shape == (4, 3)
+    np.testing.assert_array_equal(arrays["values"], VALUES[:-3])
+    np.testing.assert_array_equal(arrays["truth"], VALUES[-3:])
+    # The grid was made without them.
+    span = np.ptp(VALUES[:-3]) / 0.7
+    np.testing.assert_allclose(np.ptp(arrays["edges"]), span)
+    assert arrays["score_crps"].shape == (3,)
+    assert "3 values ahead, 4 paths" in out
+    assert "held out: CRPS" in out
+    assert Path("laws.forecast.png").read_bytes().startswith(b"\x89PNG\r\n")
+    assert "written: laws.npz, laws.png, laws.json, laws.forecast.npz, laws.forecast.png" in out
