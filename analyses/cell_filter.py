@@ -2,8 +2,9 @@
 
 The chain x_t is a real number; what is written is the cell that holds it. The observer has a finite set of hypotheses θ
 about the chain's law and, for each, a belief about where in the last cell the number lies: weights on K equal pieces
-of it, uniform inside each (Ulam's method). Bayes' rule does the rest. Exact for the hypotheses on the list as K grows, with
-an error of order 1/K² where the law is smooth across a piece; a deterministic map is blurred by one K-th of a cell.
+of it, uniform inside each (Ulam's method). Bayes' rule does the rest. Exact for the hypotheses on the list as K grows,
+with an error of order 1/K² where the law is smooth across a piece; a deterministic map is blurred by one K-th of a
+cell.
 """
 
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def cell_filter(
     Row 0 is uniform over the grid and the first item uniform in its cell. Every law is mixed with a share ``leak`` of
     the uniform one, in the prediction and in the update, so that a surprise kills no hypothesis and no prediction is
     zero. Laws are restricted to the grid after mixing, not in the likelihood. Time is time · hypothesis · piece · edge
-    evaluations of ``cdf``; memory does not grow with the hypotheses beyond their weights.
+    evaluations of ``cdf``; memory is hypothesis · (bin + piece), beside a table of ``TABLE_SIZE``.
 
     Args:
         cdf: the law; it need not be normalised on the grid.
@@ -73,9 +74,7 @@ def cell_filter(
         now, at = cuts(cell), jnp.concatenate([edges, cuts(following)])
 
         def one(member: tuple[PyTree, Array]) -> tuple[Array, Array]:
-            theta, weight = member
-            table = jax.vmap(lambda left, right: jax.vmap(lambda x: cdf(theta, left, right, x))(at))(now[:-1], now[1:])
-            below = weight @ table
+            below = _below(cdf, *member, now, at)
             return jnp.diff(below[: num_bins + 1]), jnp.diff(below[num_bins + 1 :])
 
         masses, inside = jax.lax.map(one, (hypotheses, belief.pieces), batch_size=batch_size)
@@ -95,6 +94,14 @@ def cell_filter(
     width = jnp.diff(edges)
     first = CellPosterior(jnp.log(width / jnp.sum(width)), log_weight)
     return jax.tree.map(lambda row, rows: jnp.concatenate([row[None], rows]), first, known)
+
+
+def _below(
+    cdf: Cdf, theta: PyTree[Array], weight: Float[Array, " piece"], now: Float[Array, " cut"], at: Float[Array, " x"]
+) -> Float[Array, " x"]:
+    """P(next < x), with ``weight`` on the pieces between the cuts ``now``."""
+    table = jax.vmap(lambda left, right: jax.vmap(lambda x: cdf(theta, left, right, x))(at))(now[:-1], now[1:])
+    return weight @ table
 
 
 def averaged_cdf(cdf: Callable[[PyTree, Float[Array, ""], Float[Array, ""]], Float[Array, ""]], num_nodes: int) -> Cdf:

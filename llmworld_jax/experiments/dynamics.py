@@ -70,7 +70,7 @@ def compare(config: DynamicsConfig, world: World, laws: list[Laws], sparse_laws:
         name: _sparse_loss(getattr(scores_of(spread_out(law, contexts, config.steps)), loss_name), contexts)
         for name, law in sparse_laws.items()
     }
-    observer = regret_of(world, target, loss_name, scores)
+    observer = regret_of(world, target, truth.quantised_mass, loss_name, scores)
     floor = np.zeros_like(loss)
     if config.truth == "latent":
         floor = truth.deviation_floor if world.deterministic else truth.bhattacharyya_floor

@@ -38,9 +38,7 @@ from ..errors import InputError
 from ..numerals import Numerals
 from . import cell_observers
 from .cell_observers import LEAK
-
-PIECES = 32
-NODES_BEHIND = 8
+from .truth import truths_of
 
 
 class Observation(NamedTuple):
@@ -70,6 +68,7 @@ def observer_of(
     path: Trajectory,
     *,
     concentration: float = 1.0,
+    quantised: np.ndarray | None = None,
 ) -> Observation:
     """The ideal observer of this system's class, reading ``codes [time]``. Compiled once per class and shape.
 
@@ -78,6 +77,7 @@ def observer_of(
             interval by the observer of the double well.
         path: its hidden coordinates are used only by the oracle.
         concentration: of the Dirichlet law of a chain's rows.
+        quantised: the law given the written past (``truth.Truth``), if it is known already: what the oracle says.
 
     Raises:
         InputError: a random system of a class that has no observer.
@@ -89,7 +89,10 @@ def observer_of(
             knows = f"a Markov chain of {numerals.num_bins} symbols; rows ~ Dirichlet({concentration:g})"
             return Observation("Dirichlet posterior", np.asarray(rows), knows)
         observer = _observer(system)
-        rows = observer.law(system, symbols, jnp.asarray(numerals.edges()), jnp.asarray(path.states))
+        if observer is ORACLE and quantised is not None:
+            rows = _with_leak(quantised)
+        else:
+            rows = observer.law(system, symbols, jnp.asarray(numerals.edges()), jnp.asarray(path.states))
         return Observation(observer.name, np.asarray(rows, np.float64), observer.knows)
 
 
@@ -120,33 +123,17 @@ def _filtering(posterior: Callable[..., analyses.CellPosterior]) -> Law:
     return lambda system, codes, edges, states: posterior(system, codes, edges, states).log_mass
 
 
-@jax.jit
 def _oracle(system: ContinuousSystem, codes: jax.Array, edges: jax.Array, states: jax.Array) -> jax.Array:
-    """The image of the written values' cells: the first cut into pieces, earlier ones at midpoints, the rest known."""
-    time, num_bins = codes.shape[0], edges.shape[0] - 1
-    index = jnp.arange(time - 1)[:, None] - jnp.arange(system.seen)
-    written = codes[jnp.maximum(index, 0)]
-    # What precedes the first written value was never read: it stays as it is.
-    left = jnp.where(index >= 0, edges[written], states[:-1, : system.seen])
-    right = jnp.where(index >= 0, edges[written + 1], states[:-1, : system.seen])
+    alone = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], system)
+    return _with_leak(truths_of(alone, np.asarray(states)[None], np.asarray(edges)[None]).quantised_mass[0])
 
-    def row(given: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        state, low, high = given
-        nodes = state[None]
-        for place in range(1, system.seen):
-            middles = low[place] + (high[place] - low[place]) * (jnp.arange(NODES_BEHIND) + 0.5) / NODES_BEHIND
-            nodes = jnp.concatenate([nodes.at[:, place].set(x) for x in middles])
-        cuts = low[0] + (high[0] - low[0]) * jnp.arange(PIECES + 1) / PIECES
 
-        def from_(node: jax.Array) -> jax.Array:
-            images = jax.vmap(lambda x: system.transition_mean(node.at[0].set(x)))(cuts)
-            return jnp.nan_to_num(analyses.pushforward_masses(images, edges), nan=1 / num_bins)
-
-        mass = jax.vmap(from_)(nodes).mean(axis=0)
-        return jnp.log((1 - LEAK) * mass + LEAK / num_bins)
-
-    rows = jax.lax.map(row, (states[:-1], left, right), batch_size=64)
-    return jnp.concatenate([jnp.full((1, num_bins), -jnp.log(num_bins)), rows])
+def _with_leak(quantised: np.ndarray) -> jax.Array:
+    """ln masses of the law given the written past; nothing is written before item 0. No bin is impossible."""
+    mass = jnp.asarray(quantised)
+    num_bins = mass.shape[1]
+    even = jnp.full((1, num_bins), 1 / num_bins)
+    return jnp.log((1 - LEAK) * jnp.concatenate((even, mass[1:])) + LEAK / num_bins)
 
 
 _LINEAR = "coefficients and noise unknown"

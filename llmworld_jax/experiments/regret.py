@@ -22,7 +22,8 @@ class Regret(NamedTuple):
     ``total_variation``: ``[seed, time]``.
 
     ``regret`` is nll of the language model less nll of the observer, in nats an item; ``effective_samples`` how many
-    items the observer needs to reach the model's late loss (NaN where it is never that bad).
+    items the observer needs to reach the model's late loss (NaN where it is never that bad, ∞ where it is never that
+    good).
     """
 
     name: str
@@ -35,11 +36,15 @@ class Regret(NamedTuple):
     effective_samples: float
 
 
-def regret_of(world: World, target: Target, loss_name: str, scores: Scores) -> Regret:
-    """Scores of the observer of every series, and the regret of the model whose ``scores`` these are."""
+def regret_of(world: World, target: Target, quantised: np.ndarray, loss_name: str, scores: Scores) -> Regret:
+    """Scores of the observer of every series, and the regret of the model whose ``scores`` these are.
+
+    ``quantised [seed, time, bin]``: the laws given the written past.
+    """
     concentration = LOW_ENTROPY if "low_entropy" in world.name else 1.0
     seen = [
-        observer_of(one.system, one.codes, one.numerals, one.path, concentration=concentration) for one in world.series
+        observer_of(one.system, one.codes, one.numerals, one.path, concentration=concentration, quantised=mass)
+        for one, mass in zip(world.series, quantised, strict=True)
     ]
     log_mass = np.stack([one.log_mass for one in seen])
     own = score(log_mass, target, symbolic=world.symbolic)
@@ -47,6 +52,6 @@ def regret_of(world: World, target: Target, loss_name: str, scores: Scores) -> R
     reached = float(np.mean(getattr(scores, loss_name)[:, late:]))
     with jax.enable_x64(True):
         curve = jnp.asarray(np.mean(loss[:, 1:], axis=0))
-        samples = 1 + float(analyses.effective_samples(curve, jnp.asarray(reached)))
+        samples = float(analyses.effective_samples(curve, jnp.asarray(reached)))
     regret = scores.nll - own.nll
     return Regret(seen[0].name, seen[0].knows, log_mass, loss, own.nll, own.total_variation, regret, samples)

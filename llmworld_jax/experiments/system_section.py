@@ -129,10 +129,10 @@ def _risk(r: SystemResults, pictures: Pictures) -> tuple[Figure, ...]:
             f"{r.name}_risk",
             risk_figure(r.name, r.risk),
             f"Total-variation risk of {title(r.name)} against context length, for the model, counting and the observer",
-            "Total-variation distance between the predicted and the true row of the transition matrix, moving average over "
-            "the items. Counting transitions (bigram, add-one) falls as t^(−1/2), dotted; a model that learns the chain as "
-            f"counting does runs parallel to it. Slopes, with 95 % bootstrap intervals over series: model {slopes['model']}, "
-            f"counting {slopes['bigram']}.",
+            "Total-variation distance between the predicted and the true row of the transition matrix, moving average "
+            "over the items. Counting transitions (bigram, add-one) falls as t^(−1/2), dotted; a model that learns the "
+            "chain as counting does runs parallel to it. Slopes, with 95 % bootstrap intervals over series: model "
+            f"{slopes['model']}, counting {slopes['bigram']}.",
         ),
     )
 

@@ -87,8 +87,8 @@ def _law_truth(system: ContinuousSystem, states: jax.Array, edges: jax.Array) ->
     def row(state: jax.Array) -> tuple[jax.Array, ...]:
         law = _latent(system, state, edges)
         mean, sd = system.transition_mean(state), system.transition_sd(state)
-        cell = _cell(edges, state)
-        nodes = _nodes(system, state, *cell, _middles(*(end[0] for end in cell), PIECES))
+        left, right = _cell(edges, state)
+        nodes = _nodes(system, state, left, right, _middles(left[0], right[0], PIECES))
         quantised = jax.vmap(lambda s: _latent(system, s, edges).mass)(nodes).mean(axis=0)
         quantised_mean = jax.vmap(system.transition_mean)(nodes).mean()
         return _row(law, mean, sd, quantised, quantised_mean, width)

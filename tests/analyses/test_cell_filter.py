@@ -159,7 +159,7 @@ def test_the_surprise_of_a_known_chaotic_map_is_its_lyapunov_exponent():
 
 @pytest.mark.slow
 def test_what_reading_cells_as_centres_costs_a_conjugate_observer():
-    """A random walk of step σ in cells of width w: nothing for σ = 3w, 0.03 nats and more for σ = w/2."""
+    """A random walk of step σ in cells of width w: nothing for σ = 3w, 0.1 nats an item and more for σ = w/2."""
     sds, rng = np.geomspace(0.25, 6.0, 40), np.random.default_rng(0)
     cdf = averaged_cdf(lambda theta, x, y: ndtr((y - x - theta[0] * theta[1]) / theta[1]), 1)
     drifts, spreads = (a.ravel().astype(np.float32) for a in np.meshgrid(np.linspace(-0.4, 0.4, 7), sds))
@@ -168,11 +168,11 @@ def test_what_reading_cells_as_centres_costs_a_conjugate_observer():
     for sd in (3.0, 0.5):
         each = []
         for _ in range(3):
-            path = 50 + np.cumsum(sd * rng.normal(size=150))
+            path = 50 + np.cumsum(sd * rng.normal(size=300))
             codes = jnp.asarray(np.floor(np.clip(path, 0, 99.9)).astype(int))
             laws = walk(codes, edges), run(cdf, (drifts, spreads), jnp.zeros(280), codes, edges, 4).log_mass
-            centres, cells = (-np.asarray(law)[np.arange(150), codes][50:].mean() for law in laws)
+            centres, cells = (-np.asarray(law)[np.arange(300), codes][100:].mean() for law in laws)
             each.append(centres - cells)
         costs.append(np.mean(each))
     assert abs(costs[0]) < 0.01
-    assert 0.02 < costs[1] < 0.3
+    assert 0.05 < costs[1] < 0.35
