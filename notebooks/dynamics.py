@@ -15,8 +15,8 @@
 # # The law of the next number
 #
 # A language model reads a series written out in digits. From its next-token probabilities we get the exact law of
-# every next value. Here: **(a)** from a CSV to the law, **(b)** a forecast of many steps, **(c)** a gradient through the
-# law, to see which past digits it rests on. The story of one system, from samples to a scaling law, is in
+# every next value. Here: **(a)** from a CSV to the law, **(b)** a forecast of many steps, **(c)** a gradient through
+# the law, to see which past digits it rests on. The story of one system, from samples to a scaling law, is in
 # `one_system.py`.
 
 # %%
@@ -133,8 +133,8 @@ plt.show()
 # ## (c) What the law rests on
 #
 # The law is differentiable in whatever goes in. The gradient of one distance to the truth with respect to the input
-# embeddings says how much each past token counts. The system is the noisy logistic map: its true law depends on the last
-# value alone, but the model has to find the map in the whole past.
+# embeddings says how much each past token counts. The system is the noisy logistic map: its true law depends on the
+# last value alone, but the model has to find the map in the whole past.
 
 # %%
 steps = 60 if SMOKE else 300

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # One system, from samples to a scaling law
 #
-# The noisy logistic map, x' = r y (1 − y) with y = x + σ ε. We draw series whose law is known, let a language model read
-# their digits, and ask in turn: do the samples obey the law? Does the model's law come closer to it the more it has
-# read? Closer than what merely counts, copies or fits? How far from the best that digits allow? Does it mean what it
-# says? And is the fall of the loss a power law?
+# The noisy logistic map, x' = r y (1 − y) with y = x + σ ε. We draw series whose law is known, let a language model
+# read their digits, and ask in turn: do the samples obey the law? Does the model's law come closer to it the more it
+# has read? Closer than what merely counts, copies or fits? How far from the best that digits allow? Does it mean what
+# it says? And is the fall of the loss a power law?
 
 # %%
 import os

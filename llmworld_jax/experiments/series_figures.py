@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .dynamics_figures import MODEL, RC, TRUTH, WIDTH, png, pyplot
+from .figure_style import MODEL, RC, TRUTH, WIDTH, png, pyplot
 from .series_laws import LEVELS, SeriesLaws
 
 SHOWN = 300

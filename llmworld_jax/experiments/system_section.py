@@ -7,8 +7,9 @@ from .animation import law_animation
 from .calibration_figures import calibration_figure
 from .chain_risk import risk_figure
 from .density_section import density_blocks, is_memoryless
-from .figure_style import late_from, title
+from .figure_style import title
 from .law_figures import band_figure, law_figure, shown_contexts
+from .learned_spread import learned_spread
 from .report_pictures import Pictures
 from .results import SystemResults
 from .state_figures import kurtosis_figure, sigma_figure
@@ -138,10 +139,13 @@ def _risk(r: SystemResults, pictures: Pictures) -> tuple[Figure, ...]:
 
 
 def _sigma(r: SystemResults, pictures: Pictures) -> Figure:
-    first = late_from(r.codes.shape[1])
-    learned, true = r.scores.sd[:, first:], r.truth.sd[:, first:]
-    known = np.isfinite(learned) & (true > 0)
-    ratio = float(np.median(learned[known] / true[known]))
+    spread = learned_spread(r)
+    said = f"they lie {spread.ratio:.2g}× as high (median)."
+    if np.isfinite(spread.rank_correlation):
+        said += f" Rank correlation of learned with true spread: {spread.rank_correlation:.2f}."
+    if np.isfinite(spread.slope):
+        own = f"{spread.slope:.2f} ± {spread.slope_error:.2f}"
+        said += f" Slope of ln σ on ln x: {own}, of the true law {spread.true_slope:.2f}."
     return pictures.figure(
         f"{r.name}_sigma",
         sigma_figure(r),
@@ -149,7 +153,7 @@ def _sigma(r: SystemResults, pictures: Pictures) -> Figure:
         "Standard deviation of the laws of the second half of all series against the value before, in the series' own "
         "units: dots, the model, one item each; circles, medians of twelve equal groups; red, the true law. Below the "
         "dotted line a law would fit inside one bin. If the model has learned how the noise depends on the state, the "
-        f"circles follow the red line; they lie {ratio:.2g}× as high (median).",
+        f"circles follow the red line; {said}",
     )
 
 

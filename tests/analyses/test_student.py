@@ -21,7 +21,7 @@ def test_three_values_are_covered_as_promised():
     """At n = 3 a Gaussian 1.96 would cover 82 % and the percentile bootstrap less."""
     draws = jnp.asarray(np.random.default_rng(0).normal(2.0, 1.5, (4000, 3)), jnp.float32)
     band = jax.jit(jax.vmap(mean_interval))(draws)
-    covered = float(np.mean((np.asarray(band.low) < 2) & (2 < np.asarray(band.high))))
+    covered = float(np.mean((np.asarray(band.low) < 2) & (np.asarray(band.high) > 2)))
     assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
 
 

@@ -47,7 +47,7 @@ def test_laws_are_laws_and_nothing_precedes_the_first_item(world):
     for name, rows in truth._asdict().items():
         assert rows.shape[:2] == (SEEDS, STEPS), name
         assert np.isnan(rows[:, 0]).all(), name
-        # A point just above all images of a cell (the top of a map) has no mass under it: rightly, an infinite distance.
+        # A point just above all images of a cell (the top of a map) has no mass under it: an infinite distance.
         known = ~np.isnan(rows[:, 1:]) if name == "bhattacharyya_floor" else np.isfinite(rows[:, 1:])
         assert known.all(), name
     np.testing.assert_allclose(truth.mass[:, 1:].sum(axis=-1), 1, atol=1e-12)
