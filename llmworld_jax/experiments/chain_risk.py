@@ -39,7 +39,8 @@ def risk_figure(name: str, risk: ChainRisk) -> bytes:
             color = {"model": MODEL, "ideal observer": OBSERVER}.get(predictor) or null_style(predictor).color
             slope = risk.slopes[predictor]
             label = f"{predictor}, slope {slope.value:.2f}"
-            axis.plot(curve.context, curve.mean, color=color, lw=2.0 if predictor == "model" else 1.1, label=label)
+            lw, under = {"model": (2.0, 2.0), "ideal observer": (2.0, 1.9)}.get(predictor, (1.1, 2.0))
+            axis.plot(curve.context, curve.mean, color=color, lw=lw, zorder=under, label=label)
             if predictor == "model" and len(curve.each) > 1:
                 axis.fill_between(curve.context, curve.low, curve.high, color=MODEL, alpha=0.2, lw=0)
         counted = risk.curves[COUNTING]

@@ -67,7 +67,8 @@ def _learning_panel(axis: Any, r: SystemResults) -> None:
         middle = sparse.context + (sparse.window - 1) / 2
         axis.plot(middle, mean, color=style.color, lw=0.6, ls=":", marker=style.marker, ms=4, label=name)
     o, c = r.observer_curve, r.curve
-    axis.plot(o.context, _positive(o.mean), color=OBSERVER, lw=1.2, label="ideal observer")
+    # Under the nulls, since of a chain add-one counting is the observer.
+    axis.plot(o.context, _positive(o.mean), color=OBSERVER, lw=1.6, zorder=1.9, label="ideal observer")
     if len(c.each) > 1:
         axis.fill_between(c.context, c.low, c.high, color=MODEL, alpha=0.2, lw=0)
     axis.plot(c.context, c.mean, color=MODEL, lw=2.0, label="model")

@@ -104,7 +104,7 @@ def _row(
     quantised_mean: jax.Array,
     width: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    floor = analyses.bhattacharyya_distance(analyses.safe_log(quantised), law.mass)
+    floor = jnp.maximum(analyses.bhattacharyya_distance(analyses.safe_log(quantised), law.mass), 0)  # rounding
     shift = analyses.absolute_deviation(quantised_mean, mean) / width
     return law.mass, law.outside, mean, sd, quantised, quantised_mean, floor, shift
 

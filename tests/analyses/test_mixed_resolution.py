@@ -7,7 +7,8 @@ import pytest
 from jax.scipy.stats import norm
 
 import analyses
-from analyses import bhattacharyya_distance, bin_masses, group_mass, mixed_grid_size
+from analyses import bhattacharyya_distance, bin_masses, group_mass
+from analyses.mixed_resolution import mixed_grid_size
 
 gaussian_log_masses = jax.jit(analyses.gaussian_log_masses)
 group_log_mass = jax.jit(analyses.group_log_mass)

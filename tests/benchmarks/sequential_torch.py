@@ -98,7 +98,7 @@ class Sequential:
     @torch.inference_mode()
     def prefill(self) -> None:
         """One pass over the prompt: main-path laws ``[position, 10]`` and the cache."""
-        out = self.model(input_ids=torch.from_numpy(self.tokens)[None].long(), use_cache=True)
+        out = self.model(input_ids=torch.from_numpy(self.tokens)[None].long().to(self.model.device), use_cache=True)
         self.main = self._law(out.last_hidden_state[0])
         self.cache = Buffers(out.past_key_values, spare=self.precision)
 
@@ -126,15 +126,15 @@ class Sequential:
         self.passes += 1
         self.cache.length = position
         out = self.model(
-            input_ids=torch.tensor([[token]]),
-            position_ids=torch.tensor([[position]]),
+            input_ids=torch.tensor([[token]], device=self.model.device),
+            position_ids=torch.tensor([[position]], device=self.model.device),
             past_key_values=self.cache,
             use_cache=True,
         )
         return self._law(out.last_hidden_state[0])[0]
 
     def _law(self, hidden: torch.Tensor) -> np.ndarray:
-        return torch.softmax(hidden @ self.head, dim=-1).numpy().astype(np.float64)
+        return torch.softmax((hidden @ self.head).float(), dim=-1).cpu().numpy().astype(np.float64)
 
 
 def siblings(digit: int, mode: str) -> list[int]:

@@ -62,6 +62,7 @@ FITS = dict(
 def test_pictures_are_png_files_as_wide_as_a_page_that_repeat():
     import matplotlib.pyplot as plt
 
+    plt.close("all")
     kernels = inpca_figures.bandwidth_figure(CONTEXTS, **FITS)
     for png in (kernels, inpca_figures.inpca_figure(trajectories(), truth(), uniform(), CONTEXTS)):
         assert 1000 < width_in_pixels(png) < 1400  # 7 inches at 170 dots
