@@ -29,21 +29,24 @@ def sigma_figure(r: SystemResults) -> bytes:
     with plt.rc_context(RC):
         figure, axis = plt.subplots(figsize=(WIDTH, 3.3), layout="constrained")
         first = late_from(r.codes.shape[1])
-        before, learned, true = (
-            a[np.isfinite(r.scores.sd[:, first:])]
-            for a in (r.observed[:, first - 1 : -1], r.scores.sd[:, first:], r.truth.sd[:, first:])
-        )
+        seen = np.isfinite(r.scores.sd[:, first:])
+        rows = r.observed[:, first - 1 : -1], r.scores.sd[:, first:], r.truth.sd[:, first:]
+        proportional = scales_with_state(rows[0][seen], rows[2][seen])
+        # Series of such a system differ in scale, and pooled they would hide what happens inside each.
+        unit = np.ptp(r.edges, axis=1)[:, None] if proportional else np.ones((len(r.edges), 1))
+        before, learned, true = ((a / unit)[seen] for a in rows)
         axis.plot(before, learned, ".", color=MODEL, ms=3.5, alpha=0.35, mew=0, label="model, one item each")
         axis.plot(*_grouped(before, learned), "o-", color=MODEL, ms=4, lw=1.3, label="model, median of a twelfth")
         order = np.argsort(before)
         axis.plot(before[order], true[order], color=TRUTH, lw=1.5, label="true law")
-        one_bin = float(np.diff(r.edges, axis=1).mean()) / np.sqrt(12)
+        one_bin = float((np.diff(r.edges, axis=1) / unit).mean()) / np.sqrt(12)
         axis.axhline(one_bin, color=FLOOR, lw=1, ls=":", label="a law inside one bin")
-        if scales_with_state(before, true):
+        note = " / written range" if proportional else ""
+        if proportional:
             axis.set(xscale="log", yscale="log")
         else:
             axis.set_ylim(0, 1.1 * max(float(np.quantile(learned, 0.995)), float(true.max())))
-        axis.set(xlabel="value before", ylabel="standard deviation of the next value")
+        axis.set(xlabel=f"value before{note}", ylabel=f"standard deviation of the next value{note}")
         plain_ticks(axis.xaxis, axis.yaxis)
         legend_outside(figure, [axis])
         return png(figure)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+import analyses
+
 from ..report import Block, Figure, Paragraph, Section, Subheading, Verdict
 from .animation import law_animation
 from .calibration_figures import calibration_figure
@@ -141,20 +143,25 @@ def _risk(r: SystemResults, pictures: Pictures) -> tuple[Figure, ...]:
 def _sigma(r: SystemResults, pictures: Pictures) -> Figure:
     spread = learned_spread(r)
     said = f"they lie {spread.ratio:.2g}× as high (median)."
-    if np.isfinite(spread.rank_correlation):
-        said += f" Rank correlation of learned with true spread: {spread.rank_correlation:.2f}."
-    if np.isfinite(spread.slope):
-        own = f"{spread.slope:.2f} ± {spread.slope_error:.2f}"
-        said += f" Slope of ln σ on ln x: {own}, of the true law {spread.true_slope:.2f}."
+    if np.isfinite(spread.rank_correlation.centre):
+        said += f" Rank correlation of learned with true spread inside a series: {_banded(spread.rank_correlation)}."
+    if np.isfinite(spread.slope.centre):
+        said += f" Slope of ln σ on ln x there: {_banded(spread.slope)}, of the true law {spread.true_slope:.2f}."
     return pictures.figure(
         f"{r.name}_sigma",
         sigma_figure(r),
         f"Standard deviation of the model's laws of {title(r.name)} against the value before, beside the true one",
         "Standard deviation of the laws of the second half of all series against the value before, in the series' own "
-        "units: dots, the model, one item each; circles, medians of twelve equal groups; red, the true law. Below the "
-        "dotted line a law would fit inside one bin. If the model has learned how the noise depends on the state, the "
+        "units (both as shares of the range that the series' digits span, where the noise grows with the value, since "
+        "such series differ in scale): dots, the model, one item each; circles, medians of twelve equal groups; red, "
+        "the true law. Below the dotted line a law would fit inside one bin. If the model has learned how the noise "
+        "depends on the state, the "
         f"circles follow the red line; {said}",
     )
+
+
+def _banded(band: analyses.Band) -> str:
+    return spelled(float(band.centre), float(band.low), float(band.high), 2)
 
 
 def _kurtosis(r: SystemResults, pictures: Pictures) -> Figure:

@@ -135,9 +135,9 @@ def measure(name: str, args: argparse.Namespace, top: float) -> tuple[list[Row],
     sides: dict[str, Any] = {"prefill": prefill}
     for rows in args.rows:
         for off_grid in args.off_grid:
-            sides[f"laws, {rows} rows, {off_grid}"] = lambda r=rows, o=off_grid: jax.block_until_ready(
-                number_laws(model, codec, prompt, off_grid=o, rows=r)
-            ).log_mass
+            sides[f"laws, {rows} rows, {off_grid}"] = lambda r=rows, o=off_grid: (
+                jax.block_until_ready(number_laws(model, codec, prompt, off_grid=o, rows=r)).log_mass
+            )
     first = {side: once(call) for side, call in sides.items() if side != "prefill"}
     if not args.no_torch:
         twin = torch_twin(model, config)
@@ -173,7 +173,8 @@ def peer_laws(twin: Any, codec: NumberCodec, prompt: Prompt, args: argparse.Name
     reference, wall, _ = once(lambda: sequential.refine(chosen[:-1], "all", args.precision - 1))
     for side, log_mass in laws.items():
         for t, law in reference.items():
-            check(float(np.abs(peer.on_grid(np.exp(np.asarray(log_mass[t], np.float64)), law) - law.mass).sum() / 2), side)
+            mine = peer.on_grid(np.exp(np.asarray(log_mass[t], np.float64)), law)
+            check(float(np.abs(mine - law.mass).sum() / 2), side)
     return wall / len(reference)
 
 

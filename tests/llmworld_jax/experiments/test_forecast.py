@@ -88,8 +88,10 @@ def test_a_horizon_beyond_the_context_is_refused_before_the_model_is_run(loaded,
 
 
 def test_the_picture_shows_what_was_found(found: Forecast, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
     drawn = []
-    monkeypatch.setattr(rollout_figures, "png", lambda figure: drawn.append(figure) or b"")
+    monkeypatch.setattr(rollout_figures, "png", lambda figure: plt.close(figure) or drawn.append(figure) or b"")
     forecast_figure(found, "level", truth=np.zeros(HORIZON))
     (axis,) = drawn[0].axes
     lines = {line.get_label(): line.get_ydata() for line in axis.get_lines()}

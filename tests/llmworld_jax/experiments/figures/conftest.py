@@ -283,6 +283,7 @@ def drawn() -> Any:
         return known[key][:2]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(plt.rcParams, "figure.max_open_warning", 0)  # all are kept until the end
         for name in MODULES:
             patch.setattr(importlib.import_module(f"llmworld_jax.experiments.{name}"), "png", keep)
         yield draw

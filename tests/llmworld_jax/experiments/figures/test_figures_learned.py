@@ -71,6 +71,20 @@ def test_sigma_stands_against_the_value_before(numbers, drawn):
     np.testing.assert_allclose(lines["a law inside one bin"].get_ydata(), np.diff(numbers.edges).mean() / np.sqrt(12))
 
 
+def test_series_of_different_scales_are_drawn_in_units_of_their_own_range(made_up, drawn):
+    r = made_up("geometric_brownian_motion")[0]
+    before = np.concatenate((r.observed[:, :1], r.observed[:, :-1]), axis=1)
+    unit = np.ptp(r.edges, axis=1)[:, None]
+    r = r._replace(truth=r.truth._replace(sd=0.1 * before), scores=r.scores._replace(sd=0.2 * unit + 0 * before))
+    (figure,), _ = drawn(state_figures.sigma_figure, r)
+    (axis,) = figure.axes
+    lines = {line.get_label(): line for line in axis.lines}
+    np.testing.assert_allclose(lines["model, one item each"].get_ydata(), 0.2)
+    truth = lines["true law"]
+    np.testing.assert_allclose(truth.get_ydata(), 0.1 * truth.get_xdata())
+    assert axis.get_xlabel() == "value before / written range"
+
+
 def test_noise_in_proportion_to_the_state_is_drawn_on_logarithmic_axes():
     x = np.geomspace(1, 10, 20)
     assert state_figures.scales_with_state(x, 0.3 * x)
