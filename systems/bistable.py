@@ -85,13 +85,15 @@ class DoubleWell(ContinuousSystem):
 
     def _moved(self, y: Array) -> Array:
         """m(y), where one substep leads without noise."""
-        return y + (self.interval / self.num_substeps) * self.a * (y - y**3)
+        rate = jnp.asarray(self.interval / self.num_substeps * self.a, y.dtype)
+        return y + rate * (y - y**3)
 
     def _last_step(self, state: Float[Array, " dim"]) -> tuple[Float[Array, " node"], Float[Array, " node"]]:
         """The law of X' as a mixture of N(mean, s^2) over the nodes of Y_{k-1}: their means and weights."""
         if self.num_substeps == 1:
             return self._moved(state[:1]), jnp.ones((1,), state.dtype)
-        noise, expansion = self._noise(state.dtype), 1 + self.a * self.interval / self.num_substeps
+        noise = self._noise(state.dtype)
+        expansion = jnp.asarray(1 + self.a * self.interval / self.num_substeps, state.dtype)
         per_side = math.ceil(_NODES_PER_SIDE * math.sqrt(self.num_substeps - 1))
         offsets = _HALF_WIDTH * jnp.linspace(-1.0, 1.0, 2 * per_side + 1, dtype=state.dtype)
 
@@ -103,7 +105,7 @@ class DoubleWell(ContinuousSystem):
             following = centre + jnp.sqrt(variance) * offsets
             steps = (following[:, None] - self._moved(nodes)) / noise
             density = jnp.exp(-(steps**2) / 2) @ weights
-            return (centre, variance.astype(state.dtype), following, density / density.sum()), None
+            return (centre, variance, following, density / density.sum()), None
 
         centre, weights = self._moved(state[0]), jnp.exp(-(offsets**2) / 2)
         first = (centre, noise**2, centre + noise * offsets, weights / weights.sum())

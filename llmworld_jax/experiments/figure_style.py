@@ -78,7 +78,8 @@ def null_style(name: str) -> Null:
 def title(name: str) -> str:
     """``noisy_logistic_map`` -> ``Noisy logistic map``; names of people keep their capitals."""
     words = [_SPELLED.get(word, word) for word in name.split("_")]
-    return " ".join((words[0][:1].upper() + words[0][1:], *words[1:]))
+    joined = " ".join((words[0][:1].upper() + words[0][1:], *words[1:]))
+    return joined.replace("Ornstein Uhlenbeck", "Ornstein–Uhlenbeck")
 
 
 def panel_title(axis: Any, name: str, *notes: str, colors: tuple[str, ...] = ()) -> None:

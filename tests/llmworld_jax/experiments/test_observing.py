@@ -41,7 +41,8 @@ class Seen(NamedTuple):
 def seen(name: str, seed: int, time: int, precision: int = 1) -> Seen:
     with jax.enable_x64(True):
         for key in jax.random.split(jax.random.key(seed), 100):
-            system = SYSTEMS[name](key)
+            # Parameters are float64 arrays, as those of a simulated batch are: weak types would hide a wrong dtype.
+            system = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), jax.jit(SYSTEMS[name])(key))
             path = system.sample(key, time)
             if name != "noisy_logistic_map" or bool(bounded(path)):
                 break
