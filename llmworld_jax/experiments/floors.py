@@ -9,7 +9,7 @@ from ..numerals import Numerals
 from .simulation import World
 from .truth import truths_on_grids
 
-PRECISIONS = (1, 2, 3)
+PRECISIONS = (1, 2, 3, 4)
 STATES = 120
 
 

@@ -99,7 +99,7 @@ def exponent_table(results: Results) -> Table:
 
 
 def floor_table(results: Results) -> Table:
-    """Resolution floors of every system at one, two and three digits."""
+    """Resolution floors of every system at one to four digits."""
     places = sorted({p for r in results for p in r.floors.precision})
 
     def cell(r: SystemResults, precision: int) -> str | None:

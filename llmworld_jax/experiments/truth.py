@@ -19,6 +19,10 @@ from systems import ContinuousSystem, SymbolicSystem
 PIECES = 32
 PIECES_OF_A_FLOW = 8
 """A flow is smooth across a cell, and every piece costs a solution of its equation."""
+PIECES_OF_A_FINE_CELL = 8
+"""Among thousands of bins a cell is so narrow that the variance which eight midpoints miss, 1/64, is not seen."""
+FINE = 1000
+BINS_AT_ONCE = 64_000
 NODES_BEHIND = 8
 
 
@@ -82,18 +86,19 @@ def _after_first(rows: np.ndarray) -> np.ndarray:
 @jax.vmap
 def _law_truth(system: ContinuousSystem, states: jax.Array, edges: jax.Array) -> tuple[jax.Array, ...]:
     """A stochastic system: the law given the written past is the average over midpoints of the cells."""
-    width = (edges[-1] - edges[0]) / 10
+    width, num_bins = (edges[-1] - edges[0]) / 10, edges.shape[0] - 1
+    pieces = PIECES if num_bins <= FINE else PIECES_OF_A_FINE_CELL
 
     def row(state: jax.Array) -> tuple[jax.Array, ...]:
         law = _latent(system, state, edges)
         mean, sd = system.transition_mean(state), system.transition_sd(state)
         left, right = _cell(edges, state)
-        nodes = _nodes(system, state, left, right, _middles(left[0], right[0], PIECES))
+        nodes = _nodes(system, state, left, right, _middles(left[0], right[0], pieces))
         quantised = jax.vmap(lambda s: _latent(system, s, edges).mass)(nodes).mean(axis=0)
         quantised_mean = jax.vmap(system.transition_mean)(nodes).mean()
         return _row(law, mean, sd, quantised, quantised_mean, width)
 
-    return jax.lax.map(row, states, batch_size=64)
+    return jax.lax.map(row, states, batch_size=min(64, max(1, BINS_AT_ONCE // num_bins)))
 
 
 def _row(

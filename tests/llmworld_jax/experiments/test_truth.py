@@ -148,7 +148,7 @@ def test_floors_fall_with_every_digit_and_chains_have_none(compiled_as_in_tests)
         for k, g in enumerate(grids)
     )
     floors = floors_of(World("brownian_motion", batch, paths, series))
-    assert floors.precision == (1, 2, 3)
+    assert floors.precision == (1, 2, 3, 4)
     # The shift within a cell is ten times smaller with every digit, and D_B goes with its square.
     assert (floors.deviation[:-1] / floors.deviation[1:] > 5).all()
     assert (floors.bhattacharyya[:-1] / floors.bhattacharyya[1:] > 30).all()
