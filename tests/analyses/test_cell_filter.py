@@ -61,6 +61,7 @@ def dense_predictive(codes, edges, points):
     return np.array(rows)
 
 
+@pytest.mark.slow
 def test_a_known_chain_in_coarse_cells_is_filtered_exactly_as_pieces_grow():
     codes = np.array([2, 3, 3, 4, 3, 2, 2, 1, 2, 3, 4, 4])
     expected = dense_predictive(codes, COARSE, 300)
@@ -109,6 +110,7 @@ def test_the_impossible_costs_the_leak_and_is_survived():
     assert float(found.log_mass[3, 6]) == pytest.approx(np.log(0.5), abs=1e-2)
 
 
+@pytest.mark.slow
 def test_many_hypotheses_are_filtered_in_batches_as_all_at_once(monkeypatch):
     stretch = lambda factor, left, right, y: uniform_cdf(factor * left, factor * right, y)  # noqa: E731
     codes, edges = jnp.array([2, 3, 3, 4]), jnp.linspace(0.0, 4.0, 7)

@@ -46,6 +46,7 @@ def test_the_deviance_is_half_the_squared_relative_residual_and_least_at_the_mea
     assert levels[np.argmin(scores)] == pytest.approx(loss.mean(), rel=0.006)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=5, derandomize=True)
 @given(st.integers(0, 10_000), st.floats(0.3, 2), st.sampled_from([0.0, 0.02, 0.2]), st.sampled_from([0.0, 0.01]))
 def test_no_search_from_many_starts_does_better(seed, rate, level, floor):
@@ -75,6 +76,7 @@ def pull(arguments):
     return found.rate + 0.7 * found.amplitude - 1.3 * found.constant
 
 
+@pytest.mark.slow
 def test_the_minimum_is_good_to_rounding_and_its_derivative_exact():
     loss, floor = noisy(3, 0.8, 0.1), np.full(X.size, 0.02)
     random = np.random.default_rng(8)

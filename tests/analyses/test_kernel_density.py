@@ -153,6 +153,7 @@ def test_silverman_bandwidths_never_fall_below_what_a_cell_resolves():
         assert np.isnan(got[0])
 
 
+@pytest.mark.slow
 def test_a_planted_kernel_is_recovered():
     with jax.enable_x64(True):
         counts, edges = jnp.asarray(counts_at(*CONTEXTS)), jnp.asarray(EDGES)

@@ -39,6 +39,7 @@ def distances(log_mass, mean):
     return jax.vmap(bhattacharyya_distance)(log_mass, truth)
 
 
+@pytest.mark.slow
 def test_every_row_is_a_law_and_one_item_is_no_pair():
     assert laws().shape == (4, WINDOW, 100)
     assert np.isfinite(laws()).all()

@@ -96,6 +96,7 @@ def test_the_published_estimator_gives_what_was_published(reference, file, key, 
     assert float(got.exponent) == pytest.approx(exponent, abs=6e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "slope", "exponent", "exponent_error", "plateau", "plateau_error"),
     [

@@ -57,6 +57,7 @@ def test_with_every_prefix_it_is_the_complete_law():
     assert found.unexpanded.tolist() == [0.0] * 5
 
 
+@pytest.mark.slow
 def test_a_peaked_law_of_four_digits_takes_few_prefixes():
     prompt, model = DECIMAL.prompt(CODES), tiny(sharpness=6.0)
     found = expanded_laws(model, DECIMAL, prompt, epsilon=0.02, max_nodes=300)
@@ -95,6 +96,7 @@ def test_chunks_do_not_matter_and_vmap_over_series_is_a_loop():
         np.testing.assert_allclose(jnp.exp(together.log_mass[i]), jnp.exp(alone.log_mass), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_is_the_finite_difference():
     with jax.enable_x64(True):
         model, c, codes = tiny("float64", 3.0), codec((1, 1, 1), 4), np.array([5, 0, 63])

@@ -43,6 +43,7 @@ def grown(root, table, epsilon, *, branch, max_nodes, batch):
 SHAPES = [((4, 3, 2), 5, 9), ((3, 2, 4, 2), 40, 33), ((2, 2, 2, 2), 3, 14)]  # branch, batch, max_nodes
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(shape=st.sampled_from(SHAPES), epsilon=st.floats(0.0, 0.5, width=32), seed=st.integers(0, 100))
 def test_what_is_left_unexpanded_bounds_the_error(shape, epsilon, seed):

@@ -293,7 +293,9 @@ def functional(model: Llama, codec: NumberCodec, prompt: Prompt, remat: bool, sk
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("start", [(3,), ()], ids=["start_token", "no_start_token"])
+@pytest.mark.parametrize(
+    "start", [(3,), pytest.param((), marks=pytest.mark.slow)], ids=["start_token", "no_start_token"]
+)
 def test_gradients_equal_finite_differences_under_vmap_and_recomputed(start, tiny_llama: Callable) -> None:
     """Without start token the first law is NaN: left out of the sum, it must not spoil the gradient."""
     codec, model = toy_codec((3, 3, 3), start=start), tiny_llama(dtype=jnp.float64, vocab_size=14)

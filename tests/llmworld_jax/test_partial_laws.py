@@ -116,6 +116,7 @@ def test_chunks_do_not_matter_and_vmap_over_series_is_a_loop():
         np.testing.assert_allclose(batched, alone, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_gradient_is_the_finite_difference():
     with jax.enable_x64(True):
         model = tiny("float64")

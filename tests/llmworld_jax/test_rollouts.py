@@ -123,6 +123,7 @@ def samples(model: Llama, seed: int = 1) -> Rollout:
     return rollout(model, codec, history(codec), HORIZON, how="sample", key=jax.random.key(seed), paths=5, rows=6)
 
 
+@pytest.mark.slow
 def test_every_sampled_path_is_a_path_of_the_laws_of_its_own_past(tiny: Llama) -> None:
     codec = toy_codec()
     found = samples(tiny)

@@ -46,6 +46,7 @@ def test_geometric_law_is_log_normal(drift, sigma, interval, x, quantile):
         assert system.transition_cdf(state, 0.0) == system.transition_cdf(state, -1.0) == 0
 
 
+@pytest.mark.slow
 def test_geometric_law_is_that_of_the_ito_equation():
     """The equation as written, dX = a X dt + sigma X dW, by a scheme that converges to Ito solutions."""
     a, sigma, interval, x = 0.4, 0.9, 0.5, 3.0

@@ -46,6 +46,7 @@ def test_gain_is_the_mean_of_what_both_have() -> None:
     np.testing.assert_array_equal(both, [[1.5, -2.0], [0.5, -3.0]])
 
 
+@pytest.mark.slow
 def test_the_parts_are_laws_of_the_two_layouts(loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Surrogates that are the partner itself give what the partner gives."""
     found = coupling_experiment(loaded, SERIES, precision=1, surrogates=2, first=3, kind="shift")

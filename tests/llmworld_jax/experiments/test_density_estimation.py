@@ -47,6 +47,7 @@ def told(window: int = 1) -> DensityStory:
     return density_story(laws(), samples(), truth(), EDGES, CONTEXTS, window=window)
 
 
+@pytest.mark.slow
 def test_a_planted_kernel_its_exponent_and_its_display_units_are_found():
     story = told()
     np.testing.assert_allclose(story.fit.bandwidth * UNIT, 1.6 * CONTEXTS**-0.3, rtol=1e-5)

@@ -194,6 +194,7 @@ def counted(monkeypatch, stop_after: int | None = None) -> list:
     return read
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_equals_one_that_was_not(run_folder, model_folder, monkeypatch, no_report, llmworld):
     call = ("dynamics", "--model", model_folder, "--name", "stopped", *ARGUMENTS)
     with monkeypatch.context() as patch:
@@ -223,6 +224,7 @@ def test_a_stopped_run_goes_on_and_equals_one_that_was_not(run_folder, model_fol
     assert RunStore.open(folder, json.loads(before)["config"]).sealed()
 
 
+@pytest.mark.slow
 def test_a_damaged_unit_is_read_again(run_folder, loaded, model_folder, tmp_path, monkeypatch):
     import shutil
 

@@ -60,6 +60,7 @@ def test_no_null_sees_its_own_item_or_the_future(panel):
         assert not np.allclose(after[:, t + 1 :], laws[name][:, t + 1 :]), name
 
 
+@pytest.mark.slow
 def test_neural_laws_at_checkpoints():
     """Series are apart, each with a key of its own; one series is the same with and without the axis of seeds."""
     key, codes, grid = jax.random.key(0), codes_of(False)[:1], GRIDS[False]

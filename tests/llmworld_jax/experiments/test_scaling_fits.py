@@ -32,6 +32,7 @@ def fits(compiled_as_in_tests):
         return scaling_fits(*losses(), WINDOW)
 
 
+@pytest.mark.slow
 def test_what_was_planted_lies_inside_the_intervals(fits):
     assert fits.plateau.low < -0.9 < fits.plateau.high
     assert fits.constant.low < PLATEAU < fits.constant.high

@@ -92,6 +92,7 @@ def calibrated(temperature: float):
     return calibration_of(tempered, score(tempered, target, symbolic=False), target, (5, 5))
 
 
+@pytest.mark.slow
 def test_a_law_that_is_too_sure_is_found_out():
     """The second half is 40 values: the temperature is found within its sampling error, coverage falls short."""
     honest, sure = calibrated(1.0), calibrated(0.4)

@@ -285,6 +285,7 @@ def test_every_node_equals_reading_its_prefix_and_branch_as_one_sequence(model: 
     close(ours, np.stack([h[len(s) - 1] for h, s in zip(np.asarray(hidden), sequences)]))
 
 
+@pytest.mark.slow
 def test_recomputing_the_tree_changes_neither_values_nor_gradients(model: Llama) -> None:
     branches = some_branches(11)[0]
     cache = run(model, tokens_of(11)).cache
