@@ -64,8 +64,9 @@ NULLS = {
 }
 """Every null has one look in all figures."""
 _SPELLED = {
-    **{word: word.capitalize() for word in ("brownian", "gaussian", "markov", "lorenz", "ornstein", "uhlenbeck")},
+    **{word: word.capitalize() for word in ("brownian", "gaussian", "markov", "lorenz")},
     **{"iid": "independent", "henon": "Hénon", "rossler": "Rössler", "ar2": "AR(2)"},
+    "ornstein_uhlenbeck": "Ornstein–Uhlenbeck",
 }
 _UNKNOWN_NULL = Null("#999999", (0, (1, 1)), "D")
 
@@ -77,9 +78,10 @@ def null_style(name: str) -> Null:
 
 def title(name: str) -> str:
     """``noisy_logistic_map`` -> ``Noisy logistic map``; names of people keep their capitals."""
+    if name in _SPELLED:
+        name = _SPELLED[name]
     words = [_SPELLED.get(word, word) for word in name.split("_")]
-    joined = " ".join((words[0][:1].upper() + words[0][1:], *words[1:]))
-    return joined.replace("Ornstein Uhlenbeck", "Ornstein–Uhlenbeck")
+    return " ".join((words[0][:1].upper() + words[0][1:], *words[1:]))
 
 
 def panel_title(axis: Any, name: str, *notes: str, colors: tuple[str, ...] = ()) -> None:

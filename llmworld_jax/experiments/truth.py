@@ -20,7 +20,7 @@ PIECES = 32
 PIECES_OF_A_FLOW = 8
 """A flow is smooth across a cell, and every piece costs a solution of its equation."""
 PIECES_OF_A_FINE_CELL = 8
-"""Among thousands of bins a cell is so narrow that the variance which eight midpoints miss, 1/64, is not seen."""
+"""Above ``FINE`` bins: eight midpoints miss 1/64 of the variance inside a cell."""
 FINE = 1000
 BINS_AT_ONCE = 64_000
 NODES_BEHIND = 8

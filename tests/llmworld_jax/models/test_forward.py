@@ -295,3 +295,17 @@ def test_recomputing_the_tree_changes_neither_values_nor_gradients(model: Llama)
 
     both = jax.jit(jax.value_and_grad(value), static_argnums=1)
     chex.assert_trees_all_close(both(cache, True), both(cache, False), rtol=1e-10)
+
+
+def test_bfloat16_logits_are_float32_products(tiny_llama: Callable) -> None:
+    """Nothing is rounded to bfloat16 after the hidden states: tied and untied, all tokens and some."""
+    for tied in (True, False):
+        model = tiny_llama(dtype=jnp.bfloat16, tied=tied)
+        hidden = jnp.asarray(np.random.default_rng(0).normal(size=(5, 32)), jnp.bfloat16)
+        weight = np.asarray(model.embed[...].T if tied else model.head[...], np.float64)
+        found = score(model, hidden)
+        assert found.dtype == jnp.float32
+        expected = np.asarray(hidden, np.float64) @ weight
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        some = jnp.array([3, 1, 30])
+        np.testing.assert_allclose(score(model, hidden, some), expected[:, [3, 1, 30]], rtol=1e-5, atol=1e-5)
