@@ -121,6 +121,7 @@ def test_mass_off_the_grid_is_named_by_system(results, drawn):
         ("iid_gaussian", "Independent Gaussian"),
         ("markov_chain_7", "Markov chain 7"),
         ("ar2", "AR(2)"),
+        ("ornstein_uhlenbeck", "Ornstein–Uhlenbeck"),
     ],
 )
 def test_systems_are_spelled_as_in_a_text(name, spelled):
