@@ -15,11 +15,14 @@ Axes
 
 Activation sites (TransformerLens's names)
     ``resid_pre``   residual stream entering a block
+    ``z``           outputs of the attention heads side by side, before the output projection
     ``attn_out``    attention's contribution
     ``resid_mid``   residual stream between attention and MLP
     ``mlp_act``     gated MLP neurons, silu(gate) * up
     ``mlp_out``     MLP's contribution
     ``resid_post``  residual stream leaving a block
+    ``pattern``     attention weights ``[head, query, key]``: large, to be reduced where it is made
 """
 
-SITES = ("resid_pre", "attn_out", "resid_mid", "mlp_act", "mlp_out", "resid_post")
+SITES = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_act", "mlp_out", "resid_post")
+PATTERN = "pattern"

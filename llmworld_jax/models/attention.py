@@ -69,6 +69,18 @@ def _causal_block(q: Array, k: Array, v: Array, first: int, precision: Precision
     return _ungroup_rows(o.astype(q.dtype), rows)
 
 
+def attention_pattern(
+    q: Float[Array, "rows head head_dim"],
+    k: Float[Array, "kv_head keys head_dim"],
+    precision: Precision,
+) -> Float[Array, "head rows keys"]:
+    """The weights that ``causal_attention`` averages with; the whole square, so to be reduced at once."""
+    rows, heads, keys = q.shape[0], q.shape[1], k.shape[1]
+    scores = _scores(_group_rows(q, k.shape[0]), k, precision).reshape(heads, rows, keys)
+    seen = jnp.tril(jnp.ones((rows, keys), bool), keys - rows)
+    return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
+
+
 def cascade_attention(
     q: Float[Array, "rows head head_dim"],
     prefix_k: Float[Array, "kv_head keys head_dim"],

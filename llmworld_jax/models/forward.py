@@ -5,16 +5,19 @@ cache of a sequence. Both are unbatched: batch with ``jax.vmap``. The unembeddin
 only the rows and tokens that are read are computed, in float32.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .attention import cascade_attention, causal_attention
-from .layers import Precision, gated_mlp, matmul, project_heads, rms_norm
-from .llama import Block, Llama
-from .rope import rotate, rotation
+from .blocks import finish_block, queries_keys_values
+from .edits import Edit, apply_edits
+from .layers import Precision, rms_norm
+from .llama import Llama
+from .rope import rotation
 
 
 class KVCache(NamedTuple):
@@ -24,12 +27,16 @@ class KVCache(NamedTuple):
     v: Float[Array, "layer kv_head position head_dim"]
 
 
+Reduce = Callable[[dict[str, Array]], Any]
+"""What is kept of one layer: from ``{site: [position, width]}`` to arrays; traced into the loop over layers."""
+
+
 class Output(NamedTuple):
-    """What one pass returns. ``taps[site]`` is ``[layer, position, width]``."""
+    """What one pass returns. ``taps[site]`` is ``[layer, position, width]``, or what ``reduce`` made of a layer."""
 
     hidden: Float[Array, "position d_model"]
     cache: KVCache
-    taps: dict[str, Array]
+    taps: Any
 
 
 class NodeCache(NamedTuple):
@@ -87,6 +94,8 @@ def forward(
     cache: KVCache | None = None,
     positions: Int[Array, " position"] | None = None,
     taps: tuple[str, ...] = (),
+    reduce: Reduce | None = None,
+    edits: tuple[Edit, ...] = (),
     remat: bool = False,
     precision: Precision = "highest",
 ) -> Output:
@@ -96,7 +105,9 @@ def forward(
         inputs: token ids, or embeddings to put in their place (soft prompts, gradients).
         cache: what came before; the returned cache is the two together.
         positions: rotary positions; by default they continue the cache.
-        taps: sites (``axes.SITES``) to return for every layer.
+        taps: sites (``axes.SITES``) to return for every layer and position; ``capture`` returns less.
+        reduce: what to keep of each layer's taps (a gather, a mean, a norm); by default everything.
+        edits: interventions on the way (``edits.Edit``); their positions are rows of ``inputs``.
         remat: recompute each block in the backward pass instead of keeping its intermediates.
         precision: of every matrix product (``jax.lax.Precision``); matters on TPU and GPU.
     """
@@ -108,16 +119,22 @@ def forward(
     cos, sin = rotation(config, positions, h.dtype)
 
     def body(h, xs):
-        block, old = xs
-        q, k, v = _qkv(block, model, h, cos, sin, precision)
+        block, old, layer = xs
+
+        def hook(site, x):
+            return apply_edits(x, site, layer, edits)
+
+        h = hook("resid_pre", h)
+        q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
         k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
         if old is not None:
             k, v = jnp.concatenate((old.k, k), axis=1), jnp.concatenate((old.v, v), axis=1)
-        h, sites = _finish(block, model, h, causal_attention(q, k, v, precision), precision)
-        return h, (KVCache(k, v), {site: sites[site] for site in taps})
+        h, sites = finish_block(block, model, h, causal_attention(q, k, v, precision), precision, hook)
+        kept = {site: sites[site] for site in taps}
+        return h, (KVCache(k, v), kept if reduce is None else reduce(kept))
 
     step = jax.checkpoint(body, prevent_cse=False) if remat else body
-    h, (cache, tapped) = jax.lax.scan(step, h, (model.layers, cache))
+    h, (cache, tapped) = jax.lax.scan(step, h, (model.layers, cache, jnp.arange(config.num_layers)))
     return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
 
 
@@ -170,7 +187,7 @@ def _tree(
 
     def body(h, xs):
         block, prefix, before = xs
-        q, k, v = _qkv(block, model, h, cos, sin, precision)
+        q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
         new = None if before is None else NodeCache(k, v)
         if before is not None:
             k, v = jnp.concatenate((before.k, k)), jnp.concatenate((before.v, v))
@@ -178,38 +195,8 @@ def _tree(
             q, prefix.k, prefix.v, branches.visible,
             k[branches.ancestors], v[branches.ancestors], branches.seen, extent, precision,
         )  # fmt: skip
-        return _finish(block, model, h, attended, precision)[0], new
+        return finish_block(block, model, h, attended, precision)[0], new
 
     step = jax.checkpoint(body, prevent_cse=False) if remat else body
     h, nodes = jax.lax.scan(step, h, (model.layers, cache, earlier))
     return rms_norm(h, model.final_norm[...], model.config.norm_eps), nodes
-
-
-def _qkv(
-    block: Block, model: Llama, h: Array, cos: Array, sin: Array, precision: Precision
-) -> tuple[Array, Array, Array]:
-    """Rotated, scaled queries and rotated keys and values, ``[row, heads, head_dim]``."""
-    hd = model.config.head_dim
-    x = rms_norm(h, block.attn_norm[...], model.config.norm_eps)
-    q = rotate(project_heads(x, block.q[...], hd, precision), cos, sin)
-    k = rotate(project_heads(x, block.k[...], hd, precision), cos, sin)
-    return q * jnp.asarray(hd**-0.5, q.dtype), k, project_heads(x, block.v[...], hd, precision)
-
-
-def _finish(
-    block: Block, model: Llama, h: Array, attended: Array, precision: Precision
-) -> tuple[Array, dict[str, Array]]:
-    """Output projection, residual additions and the MLP; also every site's value."""
-    attn_out = matmul(attended, block.o[...], precision)
-    mid = h + attn_out
-    mlp_out, neurons = gated_mlp(block, rms_norm(mid, block.mlp_norm[...], model.config.norm_eps), precision)
-    post = mid + mlp_out
-    sites = {
-        "resid_pre": h,
-        "attn_out": attn_out,
-        "resid_mid": mid,
-        "mlp_act": neurons,
-        "mlp_out": mlp_out,
-        "resid_post": post,
-    }
-    return post, sites

@@ -1,4 +1,4 @@
-"""The parts of a block as functions of its weights: norm, projections, gated MLP."""
+"""The parts of a block as functions of its weights: norm, projections, gated neurons."""
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,9 @@ def rms_norm(
     return (wide * jax.lax.rsqrt(mean_square + jnp.asarray(eps, wide.dtype))).astype(x.dtype) * weight
 
 
-def gated_mlp(
-    block: Block, x: Float[Array, "*rows d_model"], precision: Precision
-) -> tuple[Float[Array, "*rows d_model"], Float[Array, "*rows d_mlp"]]:
-    """``down(silu(gate x) * up x)`` and its neurons ``silu(gate x) * up x``."""
-    neurons = jax.nn.silu(matmul(x, block.gate[...], precision)) * matmul(x, block.up[...], precision)
-    return matmul(neurons, block.down[...], precision), neurons
+def gated_neurons(block: Block, x: Float[Array, "*rows d_model"], precision: Precision) -> Float[Array, "*rows d_mlp"]:
+    """The neurons of the gated MLP, ``silu(gate x) * up x``; ``down`` of them is what it adds."""
+    return jax.nn.silu(matmul(x, block.gate[...], precision)) * matmul(x, block.up[...], precision)
 
 
 def project_heads(

@@ -36,56 +36,6 @@ def tokens_of(length: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 40, length).astype(np.int32)
 
 
-# A plain Llama in numpy: no cache, no blocks of queries, complex numbers for the rotation.
-
-
-def rms(x: np.ndarray, weight: np.ndarray, eps: float) -> np.ndarray:
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * weight
-
-
-def turn(x: np.ndarray, positions: np.ndarray, theta: float) -> np.ndarray:
-    half = x.shape[-1] // 2
-    angle = positions[:, None] * theta ** (-np.arange(half) / half)
-    z = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angle)[:, None]
-    return np.concatenate((z.real, z.imag), axis=-1)
-
-
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Head by head; query head ``h`` reads key/value head ``h // group``."""
-    group, out = q.shape[1] // k.shape[1], []
-    for h in range(q.shape[1]):
-        scores = q[:, h] @ k[:, h // group].T / np.sqrt(q.shape[-1])
-        scores[np.triu_indices(len(scores), 1)] = -np.inf
-        p = np.exp(scores - scores.max(-1, keepdims=True))
-        out.append(p / p.sum(-1, keepdims=True) @ v[:, h // group])
-    return np.concatenate(out, axis=-1)
-
-
-def numpy_llama(model: Llama, tokens: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Final hidden states, every site's value ``[layer, position, width]`` and logits."""
-    c, layers = model.config, model.layers
-    named = {n: np.asarray(getattr(layers, n)[...], np.float64) for n in "q k v o gate up down".split()}
-    named |= {n: np.asarray(getattr(layers, n)[...], np.float64) for n in ("attn_norm", "mlp_norm")}
-    embed, positions = np.asarray(model.embed[...], np.float64), np.arange(len(tokens))
-    h, sites = embed[tokens], {site: [] for site in SITES}
-    for i in range(c.num_layers):
-        w = {n: x[i] for n, x in named.items()}
-        x = rms(h, w["attn_norm"], c.norm_eps)
-        q, k, v = ((x @ w[n]).reshape(len(tokens), -1, c.head_dim) for n in "qkv")
-        attn_out = attend(turn(q, positions, c.rope_theta), turn(k, positions, c.rope_theta), v) @ w["o"]
-        mid = h + attn_out
-        x = rms(mid, w["mlp_norm"], c.norm_eps)
-        gate = x @ w["gate"]
-        neurons = gate / (1 + np.exp(-gate)) * (x @ w["up"])
-        mlp_out = neurons @ w["down"]
-        for site, value in zip(SITES, (h, attn_out, mid, neurons, mlp_out, mid + mlp_out), strict=True):
-            sites[site].append(value)
-        h = mid + mlp_out
-    hidden = rms(h, np.asarray(model.final_norm[...], np.float64), c.norm_eps)
-    head = embed.T if c.tied else np.asarray(model.head[...], np.float64)
-    return hidden, {site: np.stack(values) for site, values in sites.items()}, hidden @ head
-
-
 def close(ours, reference, atol: float = 1e-11) -> None:
     np.testing.assert_allclose(np.asarray(ours, np.float64), reference, rtol=0, atol=atol)
 
@@ -100,10 +50,12 @@ def close(ours, reference, atol: float = 1e-11) -> None:
     ],
     ids=["grouped", "multi_head_untied", "multi_query_narrow_heads"],
 )
-def test_hidden_states_sites_and_logits_equal_a_plain_llama(tiny_llama: Callable, changes: dict) -> None:
+def test_hidden_states_sites_and_logits_equal_a_plain_llama(
+    tiny_llama: Callable, plain: Callable, changes: dict
+) -> None:
     model = tiny_llama(dtype=jnp.float64, **changes)
     tokens = tokens_of(19)
-    hidden, sites, scores = numpy_llama(model, tokens)
+    hidden, sites, scores = plain(model, tokens)
     out = run(model, tokens, taps=SITES)
     close(out.hidden, hidden)
     assert set(out.taps) == set(SITES)
@@ -113,9 +65,9 @@ def test_hidden_states_sites_and_logits_equal_a_plain_llama(tiny_llama: Callable
 
 
 @pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
-def test_every_length_equals_a_plain_llama(model: Llama, length: int) -> None:
+def test_every_length_equals_a_plain_llama(model: Llama, plain: Callable, length: int) -> None:
     """Query blocks are of 128 rows."""
-    close(run(model, tokens_of(length)).hidden, numpy_llama(model, tokens_of(length))[0])
+    close(run(model, tokens_of(length)).hidden, plain(model, tokens_of(length))[0])
 
 
 def test_taps_are_only_what_was_asked_for(model: Llama) -> None:
@@ -218,7 +170,7 @@ def test_scores_of_chosen_tokens_are_columns_of_all_scores(tiny_llama: Callable,
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64])
-def test_outputs_keep_the_dtype_of_the_parameters(tiny_llama: Callable, dtype) -> None:
+def test_outputs_keep_the_dtype_of_the_parameters(tiny_llama: Callable, plain: Callable, dtype) -> None:
     """Also where x64 is on and an unpinned constant would promote; logits are at least float32."""
     with jax.enable_x64(True):
         model = tiny_llama(dtype=dtype)
@@ -228,7 +180,7 @@ def test_outputs_keep_the_dtype_of_the_parameters(tiny_llama: Callable, dtype) -
         tree = run_tree(model, out.cache, some_branches(19)[0])
         assert {x.dtype for x in jax.tree.leaves((out, tree))} == {jnp.dtype(dtype)}
         assert scores.dtype == jnp.promote_types(dtype, jnp.float32)
-        exact = numpy_llama(model, tokens)[2]
+        exact = plain(model, tokens)[2]
     error = np.sqrt(np.mean((np.asarray(scores) - exact) ** 2)) / exact.std()
     assert error < 8 * float(jnp.finfo(dtype).eps)
 

@@ -1,0 +1,127 @@
+"""Activations on disk: one zarr v3 group a run, one array a site, chunked so that one layer is read alone.
+
+Rows lie in the order in which they were read (by length, see ``batches``); the array ``prompt`` says which prompt each
+one is, so that xarray shows it as a coordinate. zarr-python, xarray and tensorstore read the folder. bfloat16 is
+stored as float32, which holds it exactly and which every reader knows.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+
+ROWS = 1024
+"""Prompts in one chunk."""
+
+
+class Stored(NamedTuple):
+    """One layer as read back: ``rows [prompt, width]`` in the order of the prompts."""
+
+    rows: np.ndarray
+    prompts: np.ndarray
+
+
+class ActivationStore:
+    """Write batches with ``append``, then ``close``; nothing is there to be read before that.
+
+    Args:
+        folder: must not exist yet.
+        prompts: how many rows there will be.
+        attributes: what made them (model, dataset, prompt); stored with the group.
+    """
+
+    def __init__(self, folder: str | Path, prompts: int, attributes: Mapping[str, Any]) -> None:
+        self.folder, self.prompts, self.attributes = Path(folder), prompts, dict(attributes)
+        if self.folder.exists():
+            raise InputError(f"{folder}, which exists", "a new folder for activations", "Choose another, or delete it")
+        self._partial = self.folder.with_name(f".{self.folder.name}.partial")
+        self._arrays: dict[str, Any] = {}
+        self._waiting: dict[str, list[np.ndarray]] = {}
+        self._index: list[np.ndarray] = []
+        self._written = 0
+
+    def append(self, index: np.ndarray, taps: Mapping[str, Any]) -> None:
+        """Add ``{site: [layer, row, width]}`` of the prompts ``index [row]``."""
+        for site, rows in taps.items():
+            rows = np.asarray(rows)
+            self._waiting.setdefault(site, []).append(rows if rows.dtype.kind == "f" else rows.astype(np.float32))
+        self._index.append(np.asarray(index, np.int64))
+        if sum(map(len, self._index)) - self._written >= ROWS:
+            self._flush(whole=True)
+
+    def close(self) -> Path:
+        """Write what is left and give the folder its name.
+
+        Raises InputError when fewer rows came than were promised; the unfinished folder is then left unnamed.
+        """
+        self._flush(whole=False)
+        if self._written != self.prompts:
+            raise InputError(f"{self._written} rows", f"{self.prompts}", "Read every prompt before closing")
+        order = np.concatenate(self._index)
+        array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
+        array.write(order).result()
+        group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
+        (self._partial / "zarr.json").write_text(json.dumps(group, indent=2) + "\n", encoding="utf-8")
+        self._partial.rename(self.folder)
+        return self.folder
+
+    def _flush(self, *, whole: bool) -> None:
+        ready = sum(map(len, self._index)) - self._written
+        take = ready // ROWS * ROWS if whole else ready
+        if not take:
+            return
+        for site, parts in self._waiting.items():
+            rows = np.concatenate(parts, axis=1)
+            if site not in self._arrays:
+                shape, chunk = (rows.shape[0], self.prompts, rows.shape[2]), (1, ROWS, rows.shape[2])
+                axes = ("layer", "row", "width")
+                self._arrays[site] = _create(self._partial / site, shape, chunk, rows.dtype, axes)
+            self._arrays[site][:, self._written : self._written + take].write(rows[:, :take]).result()
+            self._waiting[site] = [rows[:, take:]]
+        self._written += take
+
+
+def read_layer(folder: str | Path, site: str, layer: int) -> Stored:
+    """One layer of one site, reading nothing else; rows are put into the order of the prompts.
+
+    Raises:
+        InputError: no such folder, site or layer.
+    """
+    import tensorstore
+
+    folder = Path(folder)
+    if not (folder / site / "zarr.json").is_file():
+        raise InputError(f"no activations {site!r} in {folder}", "a folder that ActivationStore wrote", "Check both")
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder / site)}}
+    array = tensorstore.open(spec).result()
+    if not 0 <= layer < array.shape[0]:
+        raise InputError(f"layer {layer}", f"0 to {array.shape[0] - 1}", "Choose one of these")
+    spec["kvstore"] = {"driver": "file", "path": str(folder / "prompt")}
+    order = np.asarray(tensorstore.open(spec).result().read().result())
+    back = np.argsort(order)
+    return Stored(np.asarray(array[layer].read().result())[back], order[back])
+
+
+def _create(path: Path, shape: tuple, chunk: tuple, dtype: np.dtype, axes: tuple[str, ...]) -> Any:
+    import tensorstore
+
+    # zstd at its lowest level costs little time and a quarter of the space of activations is saved.
+    codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1}}]
+    return tensorstore.open(
+        {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": str(path)},
+            "metadata": {
+                "shape": list(shape),
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+                "data_type": np.dtype(dtype).name,
+                "codecs": codecs,
+                "dimension_names": list(axes),
+            },
+        },
+        create=True,
+    ).result()

@@ -1,0 +1,178 @@
+"""Activations of many prompts at one position each, or what a reduction on the device makes of them.
+
+``collect`` keeps rows; ``accumulate`` keeps only a state that every batch is added to (Gram sums, means, extremes),
+so that forty thousand prompts cost no more memory than forty. Both run ``models.capture.capture`` under ``vmap`` on
+length-sorted, right-padded batches, and no layer after the last one asked for.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from .activation_store import ActivationStore
+from .batches import Batch, batches, padded
+from .errors import InputError
+from .models.capture import capture
+from .models.layers import Precision
+from .models.llama import Llama
+
+Progress = Callable[[int, int], None]
+"""Called with the prompts that are read and how many there are."""
+Update = Callable[[Any, dict[str, Array], Array, Array], Any]
+"""``update(state, {site: [layer, row, width]}, index [row], weight [row]) -> state``; weight 0 marks padding rows."""
+
+
+def collect(
+    model: Llama,
+    prompts: Sequence[np.ndarray],
+    at: np.ndarray,
+    *,
+    sites: tuple[str, ...],
+    layers: tuple[int, ...] | None = None,
+    first: np.ndarray | None = None,
+    precision: Precision = "highest",
+    tokens: int = 1024,
+    progress: Progress | None = None,
+) -> dict[str, np.ndarray]:
+    """``{site: [layer, prompt, width]}`` at position ``at`` of every prompt, in host memory.
+
+    Args:
+        prompts: token ids, each of its own length.
+        at: ``[prompt]``, the position to read.
+        first: if given, the mean over positions ``first .. at`` is returned in the place of the last one.
+        layers: see ``capture``.
+        tokens: about how many one batch holds.
+
+    Raises:
+        InputError: an empty prompt or one longer than the model's context, a position outside its prompt.
+    """
+    out: dict[str, np.ndarray] = {}
+    for batch, taps in stream(
+        model, prompts, at, sites=sites, layers=layers, first=first, precision=precision, tokens=tokens,
+        progress=progress,
+    ):  # fmt: skip
+        for site, rows in taps.items():
+            if site not in out:
+                out[site] = np.empty((rows.shape[0], len(prompts), rows.shape[2]), rows.dtype)
+            out[site][:, batch.index[: batch.count]] = np.asarray(rows)[:, : batch.count]
+    return out
+
+
+def accumulate(
+    model: Llama,
+    prompts: Sequence[np.ndarray],
+    at: np.ndarray,
+    update: Update,
+    state: Any,
+    *,
+    sites: tuple[str, ...],
+    layers: tuple[int, ...] | None = None,
+    first: np.ndarray | None = None,
+    precision: Precision = "highest",
+    tokens: int = 1024,
+    progress: Progress | None = None,
+) -> Any:
+    """Add every batch to ``state`` on the device and give back the state: no row outlives its batch.
+
+    ``update`` is traced once for each width of batch. The other arguments are those of ``collect``.
+    """
+    step = jax.jit(update, donate_argnums=0)
+    # The caller's arrays must survive the donation.
+    state = jax.tree.map(jnp.array, state)
+    for batch, taps in stream(
+        model, prompts, at, sites=sites, layers=layers, first=first, precision=precision, tokens=tokens,
+        progress=progress,
+    ):  # fmt: skip
+        weight = jnp.arange(len(batch.index)) < batch.count
+        state = step(state, taps, jnp.asarray(batch.index), weight)
+    return state
+
+
+def stream(
+    model: Llama,
+    prompts: Sequence[np.ndarray],
+    at: np.ndarray,
+    *,
+    sites: tuple[str, ...],
+    layers: tuple[int, ...] | None = None,
+    first: np.ndarray | None = None,
+    precision: Precision = "highest",
+    tokens: int = 1024,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Batch, dict[str, Array]]]:
+    """Batches as they are read, with ``{site: [layer, row, width]}`` still on the device; see ``collect``."""
+    lengths, at = _checked(model, prompts, at)
+    first = at if first is None else np.asarray(first)
+    done = 0
+    for batch in batches(lengths, tokens=tokens):
+        rows = jnp.asarray(padded(prompts, batch))
+        where = jnp.asarray(np.stack((first[batch.index], at[batch.index]), axis=1).astype(np.int32))
+        yield batch, _read(model, rows, where, sites, layers, precision)
+        done += batch.count
+        if progress is not None:
+            progress(done, len(prompts))
+
+
+def store_activations(
+    model: Llama,
+    prompts: Sequence[np.ndarray],
+    at: np.ndarray,
+    folder: str | Path,
+    attributes: Mapping[str, Any],
+    **options: Any,
+) -> Path:
+    """Write the rows of ``collect`` (same ``options``) into a zarr v3 folder, a chunk at a time.
+
+    Raises:
+        InputError: as ``collect``, or ``folder`` exists.
+    """
+    store = ActivationStore(folder, len(prompts), attributes)
+    for batch, taps in stream(model, prompts, at, **options):
+        store.append(batch.index[: batch.count], {s: np.asarray(x)[:, : batch.count] for s, x in taps.items()})
+    return store.close()
+
+
+@functools.partial(jax.jit, static_argnames=("sites", "layers", "precision"))
+def _read(
+    model: Llama,
+    tokens: Int[Array, "row position"],
+    where: Int[Array, "row 2"],
+    sites: tuple[str, ...],
+    layers: tuple[int, ...] | None,
+    precision: Precision,
+) -> dict[str, Array]:
+    def one(tokens: Array, where: Array) -> dict[str, Array]:
+        inside = jnp.arange(tokens.shape[0])
+        span = (inside >= where[0]) & (inside <= where[1])
+
+        def mean(values: dict[str, Array]) -> dict[str, Array]:
+            share = (span / jnp.sum(span)).astype(jnp.float32)
+
+            # A select, not a product with zero: what stands in the padding may be anything.
+            def weighed(x: Array) -> Array:
+                return jnp.sum(jnp.where(span[:, None], x * share[:, None], 0), axis=0).astype(x.dtype)
+
+            return {site: weighed(x) for site, x in values.items()}
+
+        return capture(model, tokens, sites=sites, layers=layers, reduce=mean, precision=precision)
+
+    return jax.vmap(one, out_axes=1)(tokens, where)
+
+
+def _checked(model: Llama, prompts: Sequence[np.ndarray], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lengths, at = np.array([len(p) for p in prompts], int), np.asarray(at, int)
+    limit = model.config.max_positions
+    wrong = [k for k, n in enumerate(lengths) if not 0 < n <= limit or not 0 <= at[k] < n]
+    if wrong or not len(prompts):
+        raise InputError(
+            f"prompts {wrong[:10]} with {lengths[wrong[:10]].tolist()} tokens, read at {at[wrong[:10]].tolist()}",
+            f"prompts of 1 to {limit} tokens, each read at one of them",
+            "Shorten or remove them",
+        )
+    return lengths, at
