@@ -60,7 +60,7 @@ def collect(
         for site, rows in taps.items():
             if site not in out:
                 out[site] = np.empty((rows.shape[0], len(prompts), rows.shape[2]), rows.dtype)
-            out[site][:, batch.index[: batch.count]] = np.asarray(rows)[:, : batch.count]
+            out[site][:, batch.which[: batch.real]] = np.asarray(rows)[:, : batch.real]
     return out
 
 
@@ -89,8 +89,8 @@ def accumulate(
         model, prompts, at, sites=sites, layers=layers, first=first, precision=precision, tokens=tokens,
         progress=progress,
     ):  # fmt: skip
-        weight = jnp.arange(len(batch.index)) < batch.count
-        state = step(state, taps, jnp.asarray(batch.index), weight)
+        weight = jnp.arange(len(batch.which)) < batch.real
+        state = step(state, taps, jnp.asarray(batch.which), weight)
     return state
 
 
@@ -112,9 +112,9 @@ def stream(
     done = 0
     for batch in batches(lengths, tokens=tokens):
         rows = jnp.asarray(padded(prompts, batch))
-        where = jnp.asarray(np.stack((first[batch.index], at[batch.index]), axis=1).astype(np.int32))
+        where = jnp.asarray(np.stack((first[batch.which], at[batch.which]), axis=1).astype(np.int32))
         yield batch, _read(model, rows, where, sites, layers, precision)
-        done += batch.count
+        done += batch.real
         if progress is not None:
             progress(done, len(prompts))
 
@@ -134,7 +134,7 @@ def store_activations(
     """
     store = ActivationStore(folder, len(prompts), attributes)
     for batch, taps in stream(model, prompts, at, **options):
-        store.append(batch.index[: batch.count], {s: np.asarray(x)[:, : batch.count] for s, x in taps.items()})
+        store.append(batch.which[: batch.real], {s: np.asarray(x)[:, : batch.real] for s, x in taps.items()})
     return store.close()
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 
 class Batch(NamedTuple):
-    """Rows of one width. ``index`` says which prompt each row is; rows after the first ``count`` are repeats."""
+    """Rows of one width. ``which`` prompt each row is; rows after the first ``real`` are repeats."""
 
-    index: np.ndarray
-    count: int
+    which: np.ndarray
+    real: int
     width: int
 
 
@@ -55,7 +55,7 @@ def _widths(lengths: np.ndarray, tokens: int) -> np.ndarray:
 
 def padded(prompts: Sequence[np.ndarray], batch: Batch) -> np.ndarray:
     """The tokens of a batch ``[row, width]``, int32, filled with zeros on the right."""
-    rows = np.zeros((len(batch.index), batch.width), np.int32)
-    for row, k in enumerate(batch.index):
+    rows = np.zeros((len(batch.which), batch.width), np.int32)
+    for row, k in enumerate(batch.which):
         rows[row, : len(prompts[k])] = prompts[k]
     return rows

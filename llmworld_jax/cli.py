@@ -62,9 +62,15 @@ class Models:
     """plan: of weights and activations."""
 
 
+@dataclass(frozen=True)
+class Entities:
+    """List the tables of things with a place or a date: counts, source, licence, known faults."""
+
+
 Command = (
     Annotated[Dynamics, tyro.conf.subcommand("dynamics")]
     | Annotated[Laws, tyro.conf.subcommand("laws")]
+    | Annotated[Entities, tyro.conf.subcommand("entities")]
     | Annotated[Models, tyro.conf.subcommand("models")]
 )
 
@@ -89,9 +95,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _run(command: Dynamics | Laws | Models) -> None:
+def _run(command: Dynamics | Laws | Entities | Models) -> None:
     _keep_compiled_programs()
-    actions = {Dynamics: _dynamics, Laws: _laws, Models: _models}
+    actions = {Dynamics: _dynamics, Laws: _laws, Entities: _entities, Models: _models}
     actions[type(command)](command)  # type: ignore[operator]
 
 
@@ -177,6 +183,12 @@ def _laws(command: Laws) -> None:
         written = (*written, *write_forecast(config, series, found, scores))
         print("\n".join(forecast_lines(found, scores)))
     print("written: " + ", ".join(shlex.quote(str(path)) for path in written))
+
+
+def _entities(command: Entities) -> None:
+    from .experiments.entities_command import listing
+
+    print("\n".join(listing()))
 
 
 def _models(command: Models) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("llmworld_jax", "systems", "analyses")
+TABLES = ROOT / "llmworld_jax" / "entities" / "tables"
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 HEAVY = ("matplotlib", "transformers", "torch", "gguf", "huggingface_hub")
 IMPORT_ALL = f"""
@@ -104,7 +105,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path):
     with zipfile.ZipFile(tmp_path / built.stdout.split()[-1]) as wheel:
         names = set(wheel.namelist())
     information = {name for name in names if name.split("/")[0].endswith(".dist-info")}
-    assert names - information == {path.relative_to(ROOT).as_posix() for path in SOURCES} | {
+    tables = {path for path in names if path.startswith("llmworld_jax/entities/tables/")}
+    assert {Path(path).name for path in tables} == {path.name for path in TABLES.iterdir()}
+    assert names - information - tables == {path.relative_to(ROOT).as_posix() for path in SOURCES} | {
         f"{name}/py.typed" for name in PACKAGES
     }
     assert {name.split("/", 1)[1] for name in information} >= {"METADATA", "entry_points.txt", "licenses/LICENSE"}

@@ -1,0 +1,1 @@
+"""Tables of things with a place or a date, and the prompts that name them."""

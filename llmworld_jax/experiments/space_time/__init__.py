@@ -1,0 +1,1 @@
+"""Space and time: from the activations of named things to a map, with the controls that make it believable."""
