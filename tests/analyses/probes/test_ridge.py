@@ -227,7 +227,7 @@ def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="low 2"):
         relative_penalties(3, low=2.0, high=2.0)
     x, y = planted(20, 5)
-    with pytest.raises(Exception, match="rows of|Type-check"):  # the annotations may see it first
+    with pytest.raises(Exception, match=r"rows of|Type-check"):  # the annotations may see it first
         fit_ridge(x, y[:-1], RATIOS)
 
 
