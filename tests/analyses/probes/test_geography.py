@@ -9,6 +9,8 @@ from analyses.probes import geography
 from analyses.probes.geography import EARTH_RADIUS_KM, great_circle_km_published
 from analyses.probes.targets import sphere_from_degrees
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 great_circle_km = jax.jit(geography.great_circle_km)
 great_circle_r_squared = jax.jit(geography.great_circle_r_squared, static_argnames="distance")
 gradient = jax.jit(jax.grad(geography.great_circle_km))

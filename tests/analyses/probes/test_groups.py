@@ -7,6 +7,8 @@ import pytest
 
 from analyses.probes import groups, scores
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 group_means = jax.jit(groups.group_means, static_argnums=2)
 group_mean_oracle = jax.jit(groups.group_mean_oracle, static_argnums=2)
 eta_squared = jax.jit(groups.eta_squared, static_argnums=2)

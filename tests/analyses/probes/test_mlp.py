@@ -8,6 +8,8 @@ import pytest
 from analyses.probes.mlp import fit_mlp
 from analyses.probes.scores import r_squared
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 fit = jax.jit(fit_mlp, static_argnames=("batch", "scaled"))
 TRAIN = jnp.arange(0, 600, dtype=jnp.int32)
 HELD = jnp.arange(700) >= 600

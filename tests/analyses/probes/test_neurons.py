@@ -6,6 +6,8 @@ from scipy import stats
 
 from analyses.probes.neurons import permutation_band, spearman_scan, top_neurons
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 scan = jax.jit(spearman_scan)
 band = jax.jit(permutation_band, static_argnums=3)
 

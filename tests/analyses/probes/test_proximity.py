@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from analyses.probes.geography import great_circle_km
 from analyses.probes.proximity import proximity_error, proximity_error_line
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 
 def between(a, b):
     return jnp.abs(a - b)[0]

@@ -8,6 +8,8 @@ from scipy.spatial.distance import pdist, squareform
 from analyses.probes import spatial
 from analyses.probes.spatial import mantel_null
 
+pytestmark = pytest.mark.slow  # one interpreter is enough: compiling them is dear
+
 morans_i = jax.jit(spatial.morans_i)
 distance_matrix = jax.jit(spatial.distance_matrix)
 distance_matrix_km = jax.jit(spatial.distance_matrix_km)
