@@ -5,14 +5,16 @@ one is, so that xarray shows it as a coordinate. zarr-python, xarray and tensors
 stored as float32, which holds it exactly and which every reader knows.
 """
 
-import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .content import canonical
 from .errors import InputError
+from .files import write_json
 
 ROWS = 1024
 """Prompts in one chunk."""
@@ -31,14 +33,15 @@ class ActivationStore:
     Args:
         folder: must not exist yet.
         prompts: how many rows there will be.
-        attributes: what made them (model, dataset, prompt); stored with the group.
+        attributes: what made them (model, dataset, prompt); stored with the group, so checked to be JSON here.
     """
 
     def __init__(self, folder: str | Path, prompts: int, attributes: Mapping[str, Any]) -> None:
-        self.folder, self.prompts, self.attributes = Path(folder), prompts, dict(attributes)
+        self.folder, self.prompts, self.attributes = Path(folder), prompts, canonical(attributes)
         if self.folder.exists():
             raise InputError(f"{folder}, which exists", "a new folder for activations", "Choose another, or delete it")
         self._partial = self.folder.with_name(f".{self.folder.name}.partial")
+        shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
         self._arrays: dict[str, Any] = {}
         self._waiting: dict[str, list[np.ndarray]] = {}
         self._index: list[np.ndarray] = []
@@ -65,7 +68,7 @@ class ActivationStore:
         array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
         array.write(order).result()
         group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
-        (self._partial / "zarr.json").write_text(json.dumps(group, indent=2) + "\n", encoding="utf-8")
+        write_json(self._partial / "zarr.json", group)
         self._partial.rename(self.folder)
         return self.folder
 
@@ -109,7 +112,7 @@ def read_layer(folder: str | Path, site: str, layer: int) -> Stored:
 def _create(path: Path, shape: tuple, chunk: tuple, dtype: np.dtype, axes: tuple[str, ...]) -> Any:
     import tensorstore
 
-    # zstd at its lowest level costs little time and a quarter of the space of activations is saved.
+    # The lowest level of zstd: activations hardly compress, and a higher one costs time.
     codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1}}]
     return tensorstore.open(
         {

@@ -8,7 +8,7 @@ length-sorted, right-padded batches, and no layer after the last one asked for.
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -28,35 +28,23 @@ Update = Callable[[Any, dict[str, Array], Array, Array], Any]
 """``update(state, {site: [layer, row, width]}, index [row], weight [row]) -> state``; weight 0 marks padding rows."""
 
 
+class Reading(TypedDict, total=False):
+    """What is read of every prompt and how; the keyword arguments of ``stream`` and of all that stand on it."""
+
+    sites: Required[tuple[str, ...]]
+    layers: tuple[int, ...] | None
+    first: np.ndarray | None
+    precision: Precision
+    tokens: int
+    progress: Progress | None
+
+
 def collect(
-    model: Llama,
-    prompts: Sequence[np.ndarray],
-    at: np.ndarray,
-    *,
-    sites: tuple[str, ...],
-    layers: tuple[int, ...] | None = None,
-    first: np.ndarray | None = None,
-    precision: Precision = "highest",
-    tokens: int = 1024,
-    progress: Progress | None = None,
+    model: Llama, prompts: Sequence[np.ndarray], at: np.ndarray, **reading: Unpack[Reading]
 ) -> dict[str, np.ndarray]:
-    """``{site: [layer, prompt, width]}`` at position ``at`` of every prompt, in host memory.
-
-    Args:
-        prompts: token ids, each of its own length.
-        at: ``[prompt]``, the position to read.
-        first: if given, the mean over positions ``first .. at`` is returned in the place of the last one.
-        layers: see ``capture``.
-        tokens: about how many one batch holds.
-
-    Raises:
-        InputError: an empty prompt or one longer than the model's context, a position outside its prompt.
-    """
+    """``{site: [layer, prompt, width]}`` at ``at`` of every prompt, in host memory; arguments as ``stream``."""
     out: dict[str, np.ndarray] = {}
-    for batch, taps in stream(
-        model, prompts, at, sites=sites, layers=layers, first=first, precision=precision, tokens=tokens,
-        progress=progress,
-    ):  # fmt: skip
+    for batch, taps in stream(model, prompts, at, **reading):
         for site, rows in taps.items():
             if site not in out:
                 out[site] = np.empty((rows.shape[0], len(prompts), rows.shape[2]), rows.dtype)
@@ -65,33 +53,38 @@ def collect(
 
 
 def accumulate(
-    model: Llama,
-    prompts: Sequence[np.ndarray],
-    at: np.ndarray,
-    update: Update,
-    state: Any,
-    *,
-    sites: tuple[str, ...],
-    layers: tuple[int, ...] | None = None,
-    first: np.ndarray | None = None,
-    precision: Precision = "highest",
-    tokens: int = 1024,
-    progress: Progress | None = None,
+    model: Llama, prompts: Sequence[np.ndarray], at: np.ndarray, update: Update, state: Any, **reading: Unpack[Reading]
 ) -> Any:
     """Add every batch to ``state`` on the device and give back the state: no row outlives its batch.
 
-    ``update`` is traced once for each width of batch. The other arguments are those of ``collect``.
+    ``update`` is traced once for each width of batch. The other arguments are those of ``stream``.
     """
     step = jax.jit(update, donate_argnums=0)
     # The caller's arrays must survive the donation.
     state = jax.tree.map(jnp.array, state)
-    for batch, taps in stream(
-        model, prompts, at, sites=sites, layers=layers, first=first, precision=precision, tokens=tokens,
-        progress=progress,
-    ):  # fmt: skip
+    for batch, taps in stream(model, prompts, at, **reading):
         weight = jnp.arange(len(batch.which)) < batch.real
         state = step(state, taps, jnp.asarray(batch.which), weight)
     return state
+
+
+def store_activations(
+    model: Llama,
+    prompts: Sequence[np.ndarray],
+    at: np.ndarray,
+    folder: str | Path,
+    attributes: Mapping[str, Any],
+    **reading: Unpack[Reading],
+) -> Path:
+    """Write the rows of ``collect`` into a zarr v3 folder, a chunk at a time; arguments as ``stream``.
+
+    Raises:
+        InputError: as ``stream``, or ``folder`` exists, or ``attributes`` are not JSON.
+    """
+    store = ActivationStore(folder, len(prompts), attributes)
+    for batch, taps in stream(model, prompts, at, **reading):
+        store.append(batch.which[: batch.real], {s: np.asarray(x)[:, : batch.real] for s, x in taps.items()})
+    return store.close()
 
 
 def stream(
@@ -106,7 +99,18 @@ def stream(
     tokens: int = 1024,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Batch, dict[str, Array]]]:
-    """Batches as they are read, with ``{site: [layer, row, width]}`` still on the device; see ``collect``."""
+    """Batches as they are read, with ``{site: [layer, row, width]}`` still on the device.
+
+    Args:
+        prompts: token ids, each of its own length.
+        at: ``[prompt]``, the position to read.
+        sites, layers: see ``capture``.
+        first: if given, the mean over positions ``first .. at`` is returned in the place of the last one.
+        tokens: about how many one batch holds.
+
+    Raises:
+        InputError: no prompts, an empty one or one longer than the model's context, a position outside its prompt.
+    """
     lengths, at = _checked(model, prompts, at)
     first = at if first is None else np.asarray(first)
     done = 0
@@ -117,25 +121,6 @@ def stream(
         done += batch.real
         if progress is not None:
             progress(done, len(prompts))
-
-
-def store_activations(
-    model: Llama,
-    prompts: Sequence[np.ndarray],
-    at: np.ndarray,
-    folder: str | Path,
-    attributes: Mapping[str, Any],
-    **options: Any,
-) -> Path:
-    """Write the rows of ``collect`` (same ``options``) into a zarr v3 folder, a chunk at a time.
-
-    Raises:
-        InputError: as ``collect``, or ``folder`` exists.
-    """
-    store = ActivationStore(folder, len(prompts), attributes)
-    for batch, taps in stream(model, prompts, at, **options):
-        store.append(batch.which[: batch.real], {s: np.asarray(x)[:, : batch.real] for s, x in taps.items()})
-    return store.close()
 
 
 @functools.partial(jax.jit, static_argnames=("sites", "layers", "precision"))

@@ -25,10 +25,12 @@ def great_circle_km(a: Float[Array, "*rows 2"], b: Float[Array, "*rows 2"]) -> F
     derivative is finite everywhere and 0 where it does not exist (a = b and antipodes). In float32 distances of
     nearly antipodal places are good to a few km.
     """
-    (lon_a, lat_a), (lon_b, lat_b) = (jnp.moveaxis(jnp.deg2rad(x), -1, 0) for x in (a, b))
-    along = jnp.cos(lat_a) * jnp.cos(lat_b) * jnp.sin((lon_a - lon_b) / 2) ** 2
+    lat_a, lat_b = (jnp.deg2rad(x[..., 1]) for x in (a, b))
+    # Degrees are subtracted, not radians: a compiler that fuses the conversion would not get 0 for equal places.
+    half = jnp.deg2rad((a - b) / 2)
+    along = jnp.cos(lat_a) * jnp.cos(lat_b) * jnp.sin(half[..., 0]) ** 2
     # Rounding, and only that, can leave h beyond 0 or 1.
-    h = jnp.clip(jnp.sin((lat_a - lat_b) / 2) ** 2 + along, 0, 1)
+    h = jnp.clip(jnp.sin(half[..., 1]) ** 2 + along, 0, 1)
     return 2 * EARTH_RADIUS_KM * jnp.arctan2(safe_sqrt(h), safe_sqrt(1 - h))
 
 

@@ -77,8 +77,8 @@ def fit_ridge(
     coincide.
 
     In float32, predictions agree with float64 to 1e-3 standard deviations of the target, also with eigenvalues over
-    nine orders of magnitude. Worse is measured only where 1 − h < 1e-4, that is for penalties below 1e-5 of the mean
-    eigenvalue with width ≤ entity and about as many training rows as columns or fewer; where 1 − h is lost
+    nine orders of magnitude. Worse is measured only with width ≤ entity and about as many training rows as columns or
+    fewer, for penalties below 1e-4 of the mean eigenvalue: there 1 − h is a small difference. Where it is lost
     altogether, the leave-one-out prediction is the mean of the other rows. An offset of ``x`` costs its own digits:
     with a mean of 10^k standard deviations, k of them.
 

@@ -1,7 +1,7 @@
 """Does a quantity vary smoothly over the map, and do two maps hold the same distances?
 
-Everything is an n × n matrix: 4 n² bytes each in float32, about five of them at a time (80 MB at n = 2,000). Draw at
-most a few thousand entities.
+Everything is an n × n matrix: 4 n² bytes each in float32, some ten of them at a time (160 MB at n = 2,000). Draw at
+most 4,000 entities: beyond, float32 no longer counts the pairs exactly, and ranks go wrong.
 """
 
 import jax

@@ -9,22 +9,19 @@ ENTITIES: dict[str, EntitySource] = {
         licence="CC BY 4.0, GeoNames (geonames.org)",
         groups={"country": "country"},
         continent_of="country",
-        sorted_by="population",
         faults=(
             "Cities only: no landmarks, rivers or mountains.",
             "China, India and Brazil are a quarter of the rows; districts of large cities count as cities.",
-            "473 names are also those of smaller cities; their texts do not say which is meant.",
+            "Some names are also those of smaller cities; their texts do not say which is meant.",
         ),
     ),
     "us_cities": EntitySource(
         source="GeoNames: cities of 15,000 inhabitants or more in 48 states and Washington, of one name the largest",
         licence="CC BY 4.0, GeoNames (geonames.org)",
         groups={"state": "state"},
-        sorted_by="population",
         faults=(
             "No counties and no colleges; boroughs of New York count as cities.",
-            "308 names are also those of smaller cities of the country; their texts do not say which is meant.",
-            "A bag of n-grams predicts these places as well as the default model does.",
+            "Some names are also those of smaller cities of the country; their texts do not say which is meant.",
         ),
     ),
     "historical_figures": EntitySource(
@@ -55,7 +52,6 @@ ENTITIES: dict[str, EntitySource] = {
             "Two thirds of the dates are known to the year only and count as its 1 January (group precision).",
             "66 films have no director: their text is the title alone.",
             "Some forty titles name a year, often their own.",
-            "A bag of n-grams predicts these dates better than the default model does.",
         ),
     ),
     "nyc": EntitySource(
@@ -65,7 +61,6 @@ ENTITIES: dict[str, EntitySource] = {
         faults=(
             "Small, and many names say little ('88 St'); six are both a station's and a neighbourhood's.",
             "Stations whose platforms are more than 0.6 km apart are missing.",
-            "A bag of n-grams predicts these places better than the default model does.",
         ),
     ),
     "events": EntitySource(

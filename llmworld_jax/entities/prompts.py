@@ -56,8 +56,7 @@ def entity_prompts(
 
     Args:
         start: "newline", "bos", "none" or an id, put in front as an id. Something must come before the name: a name
-            of one token in the first position becomes the attention sink, whose activations are some thirty times
-            larger and ruin the middle layers' probes. A newline is measurably the best of them for SmolLM2.
+            of one token in the first position would be the attention sink, whose activations dwarf all others.
         seed: of the random tokens, uniform over the ids from 100 to the largest in these texts, that one excluded
             (from 0, where no id reaches 100).
         context: most tokens that a prompt may have.

@@ -34,8 +34,6 @@ class EntitySource:
     duplicates: Duplicates = "refuse"
     #: (column, value) of rows that are left out unless asked for.
     left_out: tuple[str, str] | None = None
-    #: Column by which the file is sorted, largest first.
-    sorted_by: str = ""
     faults: tuple[str, ...] = ()
 
     @property

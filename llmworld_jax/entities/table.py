@@ -73,19 +73,12 @@ class EntityTable:
 
     def sample(self, count: int, seed: int = 0) -> "EntityTable":
         """At most ``count`` entities, drawn uniformly without replacement, in the order of the file."""
-        if count >= len(self):
-            return self
-        chosen = np.random.default_rng(seed).choice(len(self), self._at_least_one(count), replace=False)
-        return self.take(np.sort(chosen))
-
-    def first(self, count: int) -> "EntityTable":
-        """At most ``count`` entities from the top of the file: the largest, where it is sorted by size."""
-        return self if count >= len(self) else self.take(np.arange(self._at_least_one(count)))
-
-    def _at_least_one(self, count: int) -> int:
         if count < 1:
             raise InputError(f"{count} entities of {self.key}", "at least 1", "Ask for more")
-        return count
+        if count >= len(self):
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return self.take(np.sort(chosen))
 
     def where(self, index: int) -> str:
         """How a message names an entity."""

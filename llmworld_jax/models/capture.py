@@ -12,10 +12,9 @@ from jaxtyping import Array, Float, Int
 
 from ..axes import PATTERN, SITES
 from ..errors import InputError
-from .attention import attention_pattern, causal_attention
-from .blocks import finish_block, queries_keys_values
-from .edits import Edit, apply_edits
-from .forward import Reduce, embed
+from .attention import attention_pattern
+from .edits import Edit
+from .forward import Reduce, causal_block, embed
 from .layers import Precision
 from .llama import Llama
 from .rope import rotation
@@ -53,19 +52,12 @@ def capture(
     h = inputs if jnp.issubdtype(inputs.dtype, jnp.floating) else embed(model, inputs)
     if positions is None:
         positions = jnp.arange(h.shape[0], dtype=jnp.int32)
-    cos, sin = rotation(model.config, positions, h.dtype)
+    angles = rotation(model.config, positions, h.dtype)
 
     def run(h: Array, layer: Array) -> tuple[Array, Any]:
         # Slicing the stack of weights here, in the loop, copies one block at a time; before it, all of them.
         block = jax.tree.map(lambda w: jax.lax.dynamic_index_in_dim(w, layer, keepdims=False), model.layers)
-
-        def hook(site: str, x: Array) -> Array:
-            return apply_edits(x, site, layer, edits)
-
-        h = hook("resid_pre", h)
-        q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
-        k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
-        post, values = finish_block(block, model, h, causal_attention(q, k, v, precision), precision, hook)
+        post, values, (q, k, _) = causal_block(block, model, h, layer, angles, edits, precision)
         if PATTERN in sites:
             values[PATTERN] = attention_pattern(q, k, precision)
         kept = {site: values[site] for site in sites}

@@ -11,12 +11,15 @@ but the site's name is traced: sweeping layers, directions, strengths, neurons o
 """
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
+
+from ..axes import SITES
+from ..errors import InputError
 
 
 @functools.partial(
@@ -36,15 +39,23 @@ class Edit:
         basis: ``[rank, width]``, orthonormal rows that are projected out; none by default.
         value: ``[width]`` or ``[position, width]``, what is added.
 
-    Leading axes may be added to every field for ``vmap``.
+    Leading axes may be added to every field for ``vmap``. An edit of a layer that the model does not have does
+    nothing: the layer is traced, so it cannot be checked.
+
+    Raises:
+        InputError: an unknown site.
     """
 
-    site: str = field(metadata={"static": True})
+    site: str
     layer: Array
     at: Array
     keep: Array
     basis: Array
     value: Array
+
+    def __post_init__(self) -> None:
+        if self.site not in SITES:
+            raise InputError(f"an edit of the site {self.site!r}", f"one of {SITES}", "Choose one of these")
 
 
 def add(site: str, layer: ArrayLike, vector: Array, at: ArrayLike = 1.0) -> Edit:

@@ -16,7 +16,7 @@ from .attention import cascade_attention, causal_attention
 from .blocks import finish_block, queries_keys_values
 from .edits import Edit, apply_edits
 from .layers import Precision, rms_norm
-from .llama import Llama
+from .llama import Block, Llama
 from .rope import rotation
 
 
@@ -116,26 +116,50 @@ def forward(
     past = 0 if cache is None else cache.k.shape[2]
     if positions is None:
         positions = jnp.arange(past, past + h.shape[0], dtype=jnp.int32)
-    cos, sin = rotation(config, positions, h.dtype)
+    angles = rotation(config, positions, h.dtype)
 
     def body(h, xs):
         block, old, layer = xs
-
-        def hook(site, x):
-            return apply_edits(x, site, layer, edits)
-
-        h = hook("resid_pre", h)
-        q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
-        k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
-        if old is not None:
-            k, v = jnp.concatenate((old.k, k), axis=1), jnp.concatenate((old.v, v), axis=1)
-        h, sites = finish_block(block, model, h, causal_attention(q, k, v, precision), precision, hook)
+        h, sites, (_, k, v) = causal_block(block, model, h, layer, angles, edits, precision, old)
         kept = {site: sites[site] for site in taps}
         return h, (KVCache(k, v), kept if reduce is None else reduce(kept))
 
     step = jax.checkpoint(body, prevent_cse=False) if remat else body
     h, (cache, tapped) = jax.lax.scan(step, h, (model.layers, cache, jnp.arange(config.num_layers)))
     return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
+
+
+def causal_block(
+    block: Block,
+    model: Llama,
+    h: Float[Array, "position d_model"],
+    layer: Int[Array, ""],
+    angles: tuple[Array, Array],
+    edits: tuple[Edit, ...],
+    precision: Precision,
+    old: KVCache | None = None,
+) -> tuple[Float[Array, "position d_model"], dict[str, Array], tuple[Array, Array, Array]]:
+    """One block of a causal pass with its edits.
+
+    Args:
+        layer: its number, which the edits ask for.
+        angles: cosine and sine of the rotary positions.
+        old: what the block's cache holds of the tokens before, if anything.
+
+    Returns:
+        The residual stream that leaves it, every site's value, and queries, keys and values (those with ``old``).
+    """
+
+    def hook(site: str, x: Array) -> Array:
+        return apply_edits(x, site, layer, edits)
+
+    h = hook("resid_pre", h)
+    q, k, v = queries_keys_values(block, model, h, *angles, precision)
+    k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
+    if old is not None:
+        k, v = jnp.concatenate((old.k, k), axis=1), jnp.concatenate((old.v, v), axis=1)
+    post, sites = finish_block(block, model, h, causal_attention(q, k, v, precision), precision, hook)
+    return post, sites, (q, k, v)
 
 
 def tree_forward(

@@ -124,6 +124,23 @@ def test_the_store_is_read_by_zarr_and_xarray(model, tmp_path):
     np.testing.assert_array_equal(rows, collect(model, PROMPTS, LAST, sites=("z",), layers=(1,))["z"])
 
 
+def test_what_a_killed_process_left_is_written_over(tmp_path):
+    rows = np.ones((1, 3, 2), np.float32)
+    ActivationStore(tmp_path / "a", 3, {}).append(np.arange(3), {"z": 0 * rows})
+    killed = ActivationStore(tmp_path / "a", 5, {})
+    killed.append(np.arange(3), {"z": 0 * rows})
+    with pytest.raises(InputError):
+        killed.close()
+    again = ActivationStore(tmp_path / "a", 3, {})
+    again.append(np.arange(3), {"z": rows})
+    np.testing.assert_array_equal(read_layer(again.close(), "z", 0).rows, rows[0])
+
+
+def test_attributes_that_cannot_be_stored_are_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(InputError):
+        ActivationStore(tmp_path / "a", 3, {"model": object()})
+
+
 def test_a_store_that_is_not_finished_has_no_name(tmp_path):
     store = ActivationStore(tmp_path / "a", 5, {})
     store.append(np.arange(3), {"z": np.zeros((1, 3, 2), np.float32)})

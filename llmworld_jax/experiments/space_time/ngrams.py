@@ -29,7 +29,7 @@ def ngram_features(texts: Sequence[str]) -> Any:
 
     A ``scipy.sparse`` CSR array [entity, feature] in float64, letter case aside. Frequencies over texts (idf) are
     those of all rows, of the test too: they use no target, and one kernel then serves every split. Character n-grams
-    span words; keeping them within words changes R² by some hundredth.
+    span words.
 
     Raises:
         InputError: scikit-learn is not installed.

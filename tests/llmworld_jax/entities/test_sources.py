@@ -81,7 +81,7 @@ def test_a_table_is_the_same_at_every_reading(name):
 
 @pytest.mark.parametrize("name", ENTITIES)
 def test_a_source_is_described_by_its_own_file(name):
-    """Its columns are there, its order is what it says, and LICENCES.md gives its rows and its notice."""
+    """Its columns are there, and LICENCES.md gives its rows and its notice."""
     packed = (TABLES / f"{name}.csv.gz").read_bytes()
     rows = list(csv.DictReader(io.StringIO(gzip.decompress(packed).decode("utf-8"), newline="")))
     source = ENTITIES[name]
@@ -89,9 +89,6 @@ def test_a_source_is_described_by_its_own_file(name):
     assert packed[4:8] == bytes(4), "the time of making is in the file"
     assert set(source.columns) <= set(rows[0])
     assert source.surface in SURFACE_FORMS
-    if source.sorted_by:
-        size = [int(row[source.sorted_by]) for row in rows]
-        assert size == sorted(size, reverse=True)
     notices = (TABLES / "LICENCES.md").read_text("utf-8")
     assert f"| `{name}` | {len(rows):,} |" in notices
     assert re.search(rf"^## .*\b{name}\b", notices, re.MULTILINE)

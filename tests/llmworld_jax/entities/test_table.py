@@ -52,17 +52,12 @@ def test_every_entity_is_as_likely_in_a_sample(table):
 
 def test_asking_for_more_than_there_is_gives_the_table(table):
     assert table.sample(COUNT) is table
-    assert table.first(COUNT + 1) is table
+    assert table.sample(COUNT + 1) is table
 
 
-def test_first_is_the_top_of_the_file(table):
-    assert table.first(12).names == table.names[:12]
-
-
-@pytest.mark.parametrize("part", ["sample", "first"])
-def test_no_entities_cannot_be_asked_for(table, part):
+def test_no_entities_cannot_be_asked_for(table):
     with pytest.raises(InputError, match="0 entities of towns"):
-        getattr(table, part)(0)
+        table.sample(0)
 
 
 def test_the_poles_and_the_date_line_are_on_the_globe(table):
@@ -108,9 +103,9 @@ def test_columns_of_other_lengths_are_refused(table):
 
 
 def test_too_few_to_learn_and_to_test_on(table):
-    assert len(table.first(LEAST).check()) == LEAST
+    assert len(table.take(np.arange(LEAST)).check()) == LEAST
     with pytest.raises(InputError, match="49 entities"):
-        table.first(LEAST - 1).check()
+        table.take(np.arange(LEAST - 1)).check()
 
 
 def test_a_list_stops_after_ten():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from llmworld_jax.axes import SITES
+from llmworld_jax.errors import InputError
 from llmworld_jax.models import edits
 from llmworld_jax.models.capture import capture
 from llmworld_jax.models.forward import forward
@@ -129,6 +130,11 @@ def test_the_gradient_with_respect_to_a_direction_is_the_finite_difference(model
 
     slope = jax.grad(score)(start) @ step
     np.testing.assert_allclose(slope, (score(start + 1e-5 * step) - score(start - 1e-5 * step)) / 2e-5, rtol=1e-6)
+
+
+def test_a_site_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match="resid_psot"):
+        edits.add("resid_psot", 0, jnp.ones(32))
 
 
 def test_an_edit_in_float32_keeps_the_dtype_of_the_model(tiny_llama):

@@ -75,6 +75,12 @@ def test_taps_are_only_what_was_asked_for(model: Llama) -> None:
     assert list(run(model, tokens_of(19), taps=("mlp_out",)).taps) == ["mlp_out"]
 
 
+def test_a_reduction_keeps_what_it_returns_of_every_layer(model: Llama) -> None:
+    whole = run(model, tokens_of(19), taps=("z",)).taps["z"]
+    kept = forward(model, jnp.asarray(tokens_of(19)), taps=("z",), reduce=lambda sites: sites["z"][3]).taps
+    close(kept, whole[:, 3])
+
+
 @pytest.mark.parametrize(("length", "first"), [(19, 1), (19, 18), (300, 130)])
 def test_continuing_from_a_cache_equals_reading_at_once(model: Llama, length: int, first: int) -> None:
     tokens = tokens_of(length)
