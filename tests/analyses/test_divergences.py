@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
@@ -74,10 +74,12 @@ def test_distance_from_a_point_mass_is_half_the_log_loss_even_where_the_mass_und
 
 
 @settings(deadline=None, max_examples=20)
+@example(1.0, 0.5, -1.0, 0.5)
 @given(st.floats(-1, 1), st.floats(0.5, 1.5), st.floats(-1, 1), st.floats(0.5, 1.5))
 def test_fine_bins_reach_the_closed_form_between_gaussians(mean, sd, other_mean, other_sd):
     with jax.enable_x64(True):
-        edges = jnp.linspace(-14.0, 14.0, 2801)
+        # Bins of width w change it by w²/96 of the squared slope of ln p/q: 64 at most, so 1.7e-5.
+        edges = jnp.linspace(-14.0, 14.0, 5601)
         log_mass = gaussian_log_masses(mean, sd, edges)
         truth = jnp.exp(gaussian_log_masses(other_mean, other_sd, edges))
         closed = gaussian_bhattacharyya(*(jnp.asarray(v) for v in (mean, sd, other_mean, other_sd)))
