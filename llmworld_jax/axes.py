@@ -24,5 +24,16 @@ Activation sites (TransformerLens's names)
     ``pattern``     attention weights ``[head, query, key]``: large, to be reduced where it is made
 """
 
+from .errors import InputError
+
 SITES = ("resid_pre", "z", "attn_out", "resid_mid", "mlp_act", "mlp_out", "resid_post")
 PATTERN = "pattern"
+
+
+def require_sites(sites: tuple[str, ...], known: tuple[str, ...] = SITES) -> None:
+    """Raise ``InputError``, which names them, when some of ``sites`` are not ``known``."""
+    unknown = [site for site in sites if site not in known]
+    if unknown:
+        raise InputError(
+            f"the activation sites {', '.join(unknown)}", f"some of {', '.join(known)}", "Choose from these"
+        )

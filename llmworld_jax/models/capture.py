@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ..axes import PATTERN, SITES
+from ..axes import PATTERN, SITES, require_sites
 from ..errors import InputError
 from .attention import attention_pattern
 from .edits import Edit
@@ -86,11 +86,9 @@ def _collect(step: Any, h: Array, layers: tuple[int, ...]) -> Any:
 
 
 def _checked(model: Llama, sites: tuple[str, ...], layers: tuple[int, ...] | None) -> tuple[int, ...]:
-    unknown = [site for site in sites if site not in (*SITES, PATTERN)]
-    if unknown or not sites:
-        raise InputError(
-            f"the activation sites {unknown or list(sites)}", f"some of {(*SITES, PATTERN)}", "Choose among these"
-        )
+    require_sites(sites, (*SITES, PATTERN))
+    if not sites:
+        raise InputError("no activation sites", f"some of {', '.join((*SITES, PATTERN))}", "Name what is to be read")
     count = model.config.num_layers
     chosen = tuple(range(count)) if layers is None else layers
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= layer < count for layer in chosen):

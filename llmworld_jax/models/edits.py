@@ -18,8 +18,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from ..axes import SITES
-from ..errors import InputError
+from ..axes import require_sites
 
 
 @functools.partial(
@@ -54,8 +53,7 @@ class Edit:
     value: Array
 
     def __post_init__(self) -> None:
-        if self.site not in SITES:
-            raise InputError(f"an edit of the site {self.site!r}", f"one of {SITES}", "Choose one of these")
+        require_sites((self.site,))
 
 
 def add(site: str, layer: ArrayLike, vector: Array, at: ArrayLike = 1.0) -> Edit:

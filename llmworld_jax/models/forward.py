@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..axes import require_sites
 from .attention import cascade_attention, causal_attention
 from .blocks import finish_block, queries_keys_values
 from .edits import Edit, apply_edits
@@ -110,7 +111,11 @@ def forward(
         edits: interventions on the way (``edits.Edit``); their positions are rows of ``inputs``.
         remat: recompute each block in the backward pass instead of keeping its intermediates.
         precision: of every matrix product (``jax.lax.Precision``); matters on TPU and GPU.
+
+    Raises:
+        InputError: an unknown site in ``taps``.
     """
+    require_sites(taps)
     config = model.config
     h = inputs if jnp.issubdtype(inputs.dtype, jnp.floating) else embed(model, inputs)
     past = 0 if cache is None else cache.k.shape[2]

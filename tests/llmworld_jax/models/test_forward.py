@@ -13,6 +13,7 @@ import pytest
 from jax.test_util import check_grads
 
 from llmworld_jax.axes import SITES
+from llmworld_jax.errors import InputError
 from llmworld_jax.models.forward import Branches, KVCache, forward, logits, tree_forward
 from llmworld_jax.models.llama import Llama
 
@@ -73,6 +74,11 @@ def test_every_length_equals_a_plain_llama(model: Llama, plain: Callable, length
 def test_taps_are_only_what_was_asked_for(model: Llama) -> None:
     assert run(model, tokens_of(19)).taps == {}
     assert list(run(model, tokens_of(19), taps=("mlp_out",)).taps) == ["mlp_out"]
+
+
+def test_an_unknown_tap_is_refused(model: Llama) -> None:
+    with pytest.raises(InputError, match="pattern"):
+        run(model, tokens_of(19), taps=("z", "pattern"))
 
 
 def test_a_reduction_keeps_what_it_returns_of_every_layer(model: Llama) -> None:
