@@ -3,12 +3,16 @@
 llmworld_jax is imported inside the fixture, because jaxtyping's checker must be installed first.
 """
 
+import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+MOST_MAPS = 25_000
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +24,16 @@ def _cheap_compilation(request: pytest.FixtureRequest):
         jax.config.update(name, True)
     yield
     jax.config.update(name, before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_memory_maps():
+    """Every compiled program of the CPU holds some memory maps; at the kernel's 65,530 a process is killed."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

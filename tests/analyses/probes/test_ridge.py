@@ -7,6 +7,8 @@ from sklearn.linear_model import Ridge, RidgeCV
 from analyses.probes import ridge
 from analyses.probes.ridge import relative_penalties
 
+pytestmark = pytest.mark.once
+
 fit_ridge, predict = jax.jit(ridge.fit_ridge), jax.jit(ridge.predict)
 RATIOS = 10.0 ** np.linspace(-6, 2, 9)
 SHAPES = {"tall": (60, 12), "square": (30, 30), "wide": (25, 40)}

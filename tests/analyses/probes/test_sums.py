@@ -6,6 +6,8 @@ from sklearn.linear_model import Ridge
 
 from analyses.probes import ridge, sums
 
+pytestmark = pytest.mark.once
+
 RATIOS = 10.0 ** np.linspace(-6, 2, 9)
 row_sums, error_from_sums = jax.jit(sums.row_sums), jax.jit(sums.error_from_sums)
 grouped_row_sums = jax.jit(sums.grouped_row_sums, static_argnums=3)

@@ -14,6 +14,8 @@ from llmworld_jax.experiments.dynamics_config import DynamicsConfig
 from llmworld_jax.files import load_arrays
 from llmworld_jax.store import RunStore
 
+pytestmark = pytest.mark.once
+
 STEPS, SEEDS = 60, 2
 NUMBERS, CHAIN = "noisy_logistic_map", "markov_chain_low_entropy"
 BINS = {NUMBERS: 100, CHAIN: 4}

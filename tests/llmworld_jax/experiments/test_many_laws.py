@@ -13,6 +13,8 @@ from llmworld_jax.experiments.simulation import Series, prepare
 from llmworld_jax.laws import number_laws
 from llmworld_jax.store import RunStore
 
+pytestmark = pytest.mark.once
+
 STEPS = 50
 SYSTEMS = ("noisy_logistic_map", "markov_chain_low_entropy", "iid_uniform")
 

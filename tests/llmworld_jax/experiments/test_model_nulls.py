@@ -10,6 +10,8 @@ from llmworld_jax.experiments.simulation import simulate
 from llmworld_jax.laws import number_laws
 from llmworld_jax.store import RunStore
 
+pytestmark = pytest.mark.once
+
 STEPS = 50
 CHAIN = "markov_chain_low_entropy"
 
