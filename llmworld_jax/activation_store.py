@@ -14,7 +14,7 @@ import numpy as np
 
 from .content import canonical
 from .errors import InputError
-from .files import write_json
+from .files import read_json, write_json
 
 ROWS = 1024
 """Prompts in one chunk."""
@@ -86,6 +86,12 @@ class ActivationStore:
             self._arrays[site][:, self._written : self._written + take].write(rows[:, :take]).result()
             self._waiting[site] = [rows[:, take:]]
         self._written += take
+
+
+def stored_attributes(folder: str | Path) -> dict[str, Any]:
+    """What made the activations in a folder; nothing if it holds none."""
+    path = Path(folder) / "zarr.json"
+    return read_json(path).get("attributes", {}) if path.is_file() else {}
 
 
 def read_layer(folder: str | Path, site: str, layer: int) -> Stored:

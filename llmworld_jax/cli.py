@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import tyro
 from .errors import InputError
 from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
 from .experiments.series_config import LawsConfig
+from .experiments.space_time.config import SpaceTimeConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,20 @@ class Dynamics(DynamicsConfig):
                 raise InputError("--suite and --system", "one of them", "Leave one out")
             config = replace(config, system=systems_of_suite(self.suite))
         return config.check()
+
+
+@dataclass(frozen=True)
+class SpaceTime(SpaceTimeConfig):
+    """Probe a model's activations for places and dates, beside every control."""
+
+    name: str | None = None
+    """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
+    runs: Path = Path("runs")
+    """Where runs are kept."""
+
+    def config(self) -> SpaceTimeConfig:
+        """What is to be run, checked. Raises InputError."""
+        return SpaceTimeConfig(**{k: getattr(self, k) for k in SpaceTimeConfig.__dataclass_fields__}).check()
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,7 @@ class Entities:
 Command = (
     Annotated[Dynamics, tyro.conf.subcommand("dynamics")]
     | Annotated[Laws, tyro.conf.subcommand("laws")]
+    | Annotated[SpaceTime, tyro.conf.subcommand("space-time")]
     | Annotated[Entities, tyro.conf.subcommand("entities")]
     | Annotated[Models, tyro.conf.subcommand("models")]
 )
@@ -90,14 +107,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write(f"llmworld: {error}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        kept = "finished series are kept, the same command goes on from there"
-        sys.stderr.write(f"\nllmworld: stopped; {kept if isinstance(command, Dynamics) else 'nothing was written'}\n")
+        kept = "finished parts are kept, the same command goes on from there"
+        resumes = isinstance(command, Dynamics | SpaceTime)
+        sys.stderr.write(f"\nllmworld: stopped; {kept if resumes else 'nothing was written'}\n")
         raise SystemExit(130) from None
 
 
-def _run(command: Dynamics | Laws | Entities | Models) -> None:
+def _run(command: Dynamics | Laws | SpaceTime | Entities | Models) -> None:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait for a busy core
     _keep_compiled_programs()
-    actions = {Dynamics: _dynamics, Laws: _laws, Entities: _entities, Models: _models}
+    actions = {Dynamics: _dynamics, Laws: _laws, SpaceTime: _space_time, Entities: _entities, Models: _models}
     actions[type(command)](command)  # type: ignore[operator]
 
 
@@ -120,9 +139,10 @@ def _say(message: str) -> None:
 def _dynamics(command: Dynamics) -> None:
     from .content import content_hash
     from .experiments import dynamics
+    from .experiments.closing import finished
     from .experiments.dynamics_report import write_report
-    from .experiments.summary import markdown, summary_table
-    from .files import require_room, save_arrays, write_text
+    from .experiments.summary import summary_table
+    from .files import require_room
     from .models.catalogue import load
     from .provenance import provenance
     from .store import RunStore
@@ -138,22 +158,14 @@ def _dynamics(command: Dynamics) -> None:
     weights = loaded.provenance["sha256"] or loaded.provenance["fingerprint"]
     store = RunStore.open(folder, asdict(config) | {"weights": weights}, made_by)
     _say(f"run folder {folder}")
-    results = dynamics.run(config, loaded, worlds, store, lambda m: _say(f"{time.monotonic() - began:6.1f} s  {m}"))
-    save_arrays(folder / "arrays.npz", dynamics.arrays_of(results))
+    results = dynamics.run(config, loaded, worlds, store, _timed(began))
     page = write_report(folder, config, results, made_by)
-    table = summary_table(results)
-    write_text(folder / "summary.md", markdown(table))
-    store.seal(("arrays.npz", "report.html", "summary.md"))
-    print("\n".join(_aligned((table.columns, *table.rows))))
-    for r in results:
-        print(f"{r.name}: {r.verdict.text}")
-    print(f"report: {page}")
-    _say(f"{time.monotonic() - began:6.1f} s  done")
+    verdicts = [f"{r.name}: {r.verdict.text}" for r in results]
+    print("\n".join(finished(store, dynamics.arrays_of(results), page, summary_table(results), verdicts)))
 
 
-def _aligned(rows: tuple) -> list[str]:
-    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(str(cell).ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
+def _timed(began: float) -> Callable[[str], None]:
+    return lambda message: _say(f"{time.monotonic() - began:6.1f} s  {message}")
 
 
 def _laws(command: Laws) -> None:
@@ -183,6 +195,35 @@ def _laws(command: Laws) -> None:
         written = (*written, *write_forecast(config, series, found, scores))
         print("\n".join(forecast_lines(found, scores)))
     print("written: " + ", ".join(shlex.quote(str(path)) for path in written))
+
+
+def _space_time(command: SpaceTime) -> None:
+    from .content import content_hash
+    from .experiments.closing import finished
+    from .experiments.space_time import space_time, study
+    from .experiments.space_time.report import write_report
+    from .experiments.space_time.summary import summary_table
+    from .files import require_room
+    from .models.catalogue import load
+    from .provenance import provenance
+    from .store import RunStore
+
+    began = time.monotonic()
+    config = command.config()
+    asked = space_time.plain_config(config)
+    folder = command.runs / (command.name or f"space-time-{content_hash(asked)[:8]}")
+    loaded = load(config.model, dtype=config.dtype)
+    studies = study.prepare(config, loaded)
+    made_by = provenance(**space_time.provenance_of(config, loaded, studies))
+    require_room(folder, space_time.bytes_needed(config, loaded, studies))
+    weights = loaded.provenance["sha256"] or loaded.provenance["fingerprint"]
+    store = RunStore.open(folder, asked | {"weights": weights}, made_by)
+    _say(f"run folder {folder}")
+    found = space_time.run(config, loaded, studies, store, _timed(began))
+    page = write_report(folder, config, found, made_by)
+    results = tuple(one.results for one in found.datasets)
+    verdicts = [f"{r.table.key}: {r.verdict}" for r in results]
+    print("\n".join(finished(store, space_time.arrays_of(found), page, summary_table(results), verdicts)))
 
 
 def _entities(command: Entities) -> None:

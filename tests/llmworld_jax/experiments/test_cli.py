@@ -281,7 +281,7 @@ def test_an_interrupt_keeps_what_is_finished(llmworld, model_folder, monkeypatch
     monkeypatch.setattr(many_laws, "number_laws", interrupted)
     code, out, err = llmworld("dynamics", "--model", model_folder, "--name", "stopped", *SMALL)
     assert (code, out) == (130, "")
-    assert "finished series are kept" in err.splitlines()[-1]
+    assert "finished parts are kept" in err.splitlines()[-1]
     assert len(list(Path("runs/stopped/units").iterdir())) == 1
 
 
