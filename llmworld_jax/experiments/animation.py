@@ -4,6 +4,7 @@ Frames are drawn by Matplotlib and share one palette, so that the file is small 
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def law_animation(r: SystemResults, seed: int = 0, frames: int = FRAMES) -> Movi
     """Model, true law and ideal observer, frame by frame at geometric context lengths."""
     contexts = frame_contexts(r.codes.shape[1], frames)
     images = _frames(r, seed, contexts)
-    return Moving(_gif(images), _still(images[-1]))
+    return Moving(_gif(images), still(images[-1]))
 
 
 def _frames(r: SystemResults, seed: int, contexts: tuple[int, ...]) -> list[np.ndarray]:
@@ -87,6 +88,16 @@ def _gif(images: list[np.ndarray]) -> bytes:
     colors = np.array(palette.getpalette()).reshape(-1, 3)
     white = int(np.argmax(colors.sum(axis=1)))
     colors[white] = 255  # the mean of many light shades would tint the paper
+    return encoded(images, palette, colors, white)
+
+
+def encoded(images: Sequence[np.ndarray], palette: Any, colors: np.ndarray, white: int) -> bytes:
+    """GIF of frames ``[row, column, rgb]``, each pixel the nearest of ``colors [index, rgb]``, which ``palette`` holds.
+
+    The last frame stays longer. White stays white: Pillow rounds before it looks, and the paper would turn grey.
+    """
+    from PIL import Image
+
     frames = []
     for pixels in images:
         index = np.array(Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE))
@@ -99,7 +110,8 @@ def _gif(images: list[np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _still(pixels: np.ndarray) -> bytes:
+def still(pixels: np.ndarray) -> bytes:
+    """One frame as PNG bytes."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -97,8 +97,8 @@ def causal_of(
 ) -> Causal:
     """Move entities along the probes' directions, pin and silence a neuron, and look where the weights point.
 
-    "short" reads some 17,000 tokens, whatever the table: half a minute for the default model on two cores. "thorough"
-    is fifty entities, every fourth block and all targets: about two million, for an accelerator.
+    "short" is twelve entities at one block, whatever the table. "thorough" is fifty entities, every fourth block and
+    all targets, some hundred times as many tokens: for an accelerator.
 
     Args:
         directions: of ridge probes for standardised targets; layer 0 is the embedding, layer l after block l.

@@ -1,15 +1,14 @@
-"""A GIF, and a still of it, of frames drawn in a few known colours on white.
+"""A GIF of frames drawn in a few known colours on white.
 
 A palette found in the pixels would give a rare colour away (the few places of Oceania would turn grey): here it is
 built from the colours themselves and their shades towards white, as edges and legends have them.
 """
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..animation import DOTS_PER_INCH, FRAME_MS, LAST_FRAME_MS
+from ..animation import encoded
 
 SHADES = (0.12, 0.3, 0.5, 0.75, 1.0)
 """Shares of a colour, the rest white."""
@@ -33,24 +32,7 @@ def gif(images: Sequence[np.ndarray], colors: Sequence[str]) -> bytes:
     """Frames of pixels ``[row, column, rgb]``, each pixel the nearest of :func:`palette_of`; the last stays longer."""
     from PIL import Image
 
+    found = palette_of(colors)
     palette = Image.new("P", (1, 1))
-    palette.putpalette(palette_of(colors).ravel().tolist())
-    frames = []
-    for pixels in images:
-        index = np.array(Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE))
-        index[(pixels == 255).all(axis=-1)] = 0  # Pillow rounds before it looks: the paper would turn grey
-        frames.append(Image.fromarray(index))
-        frames[-1].putpalette(palette_of(colors).ravel().tolist())
-    lasts = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=lasts, loop=0, optimize=True)
-    return buffer.getvalue()
-
-
-def still(pixels: np.ndarray) -> bytes:
-    """One frame as PNG bytes."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
-    return buffer.getvalue()
+    palette.putpalette(found.ravel().tolist())
+    return encoded(images, palette, found, white=0)

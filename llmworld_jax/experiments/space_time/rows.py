@@ -24,7 +24,7 @@ def residual_rows(model: Llama, prompts: EntityPrompts, progress: Progress, what
     rows[0] = np.asarray(model.embed[...][jnp.asarray(last)], np.float32)
     batches = stream(
         model, prompts.tokens, prompts.last, sites=("resid_post",), precision=MATMUL_PRECISION,
-        progress=_said(progress, what),
+        progress=every_fifth(progress, what),
     )  # fmt: skip
     for batch, taps in batches:
         rows[1:, batch.which[: batch.real]] = np.asarray(taps["resid_post"])[:, : batch.real]
@@ -32,11 +32,12 @@ def residual_rows(model: Llama, prompts: EntityPrompts, progress: Progress, what
 
 
 def neuron_rows(model: Llama, prompts: EntityPrompts, progress: Progress, what: str) -> np.ndarray:
-    """Gated activation of every neuron at the last token of every name, ``[block, entity, neuron]``."""
-    return collect(
+    """Gated activation of every neuron at the last token of every name, ``[block, entity, neuron]`` in float32."""
+    found = collect(
         model, prompts.tokens, prompts.last, sites=("mlp_act",), precision=MATMUL_PRECISION,
-        progress=_said(progress, what),
-    )["mlp_act"]  # fmt: skip
+        progress=every_fifth(progress, what),
+    )  # fmt: skip
+    return np.asarray(found["mlp_act"], np.float32)
 
 
 def mean_embedding(model: Llama, prompts: EntityPrompts) -> np.ndarray:
@@ -46,7 +47,7 @@ def mean_embedding(model: Llama, prompts: EntityPrompts) -> np.ndarray:
     return np.stack([table[tokens[first : last + 1]].mean(axis=0) for tokens, first, last in spans])
 
 
-def _said(progress: Progress, what: str) -> Callable[[int, int], None]:
+def every_fifth(progress: Progress, what: str) -> Callable[[int, int], None]:
     """Progress at every fifth of the way."""
     said = [0]
 

@@ -16,7 +16,6 @@ chosen by the error on K inner folds of the training rows.
 import functools
 import operator
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +33,7 @@ from ...entities.prompts import EntityPrompts
 from ...errors import InputError
 from ...models.llama import Llama
 from .results import Sweep
-from .rows import MATMUL_PRECISION, Progress, residual_rows
+from .rows import MATMUL_PRECISION, Progress, every_fifth, residual_rows
 from .study import Study
 
 INNER_FOLDS = 5
@@ -132,7 +131,7 @@ def _read(
     sums = _nothing(centre, y.shape[1])
     for batch, taps in stream(
         model, prompts.tokens, prompts.last, sites=("resid_post",), precision=MATMUL_PRECISION,
-        progress=_every_tenth(progress, what),
+        progress=every_fifth(progress, what),
     ):  # fmt: skip
         rows = _with_embedding(table, last[batch.which], taps["resid_post"])
         repeated = np.arange(len(batch.which)) >= batch.real
@@ -237,14 +236,3 @@ def _sweep(found: _Layer, ratios: np.ndarray, test: np.ndarray, mean: np.ndarray
         final=predictions[chosen[0]],
         directions=found.weights,
     )
-
-
-def _every_tenth(progress: Progress, what: str) -> Callable[[int, int], None]:
-    said = [0]
-
-    def report(done: int, total: int) -> None:
-        if done * 10 // total > said[0]:
-            said[0] = done * 10 // total
-            progress(f"{what}: {done:,} of {total:,} names read")
-
-    return report

@@ -12,16 +12,16 @@ SMALL = ("--start-token", "bos", "--folds", 2, "--penalties", 5, "--causal", "of
 GROUPED = ("--group-column", "land")
 
 
-def places(count: int = 80, **changes: str) -> Path:
+def places(count: int = 80, seed: int = 0, **changes: str) -> Path:
     """A CSV of places whose names are random letters, in four lands; ``changes`` replace a column's first value."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     lines = ["name,longitude,latitude,land"]
     for i in range(count):
         name = "".join(random.choice(list("abcdefghijklmnopqrstuvw"), 5))
         row = {"name": name, "longitude": f"{10 * (i % 4) + random.normal():.3f}", "latitude": f"{random.normal():.3f}"}
         row |= {"land": "abcd"[i % 4]} | (changes if i == 0 else {})
         lines.append(",".join(row[column] for column in ("name", "longitude", "latitude", "land")))
-    path = Path("places.csv")
+    path = Path("places.csv" if seed == 0 else f"places_{seed}.csv")
     path.write_text("\n".join(lines))
     return path
 
@@ -117,3 +117,26 @@ def test_activations_are_kept_once_and_are_those_that_were_probed(llmworld, mode
     code, _, err = llmworld(*asked, "--entities", 60, "--store-activations", "kept")
     assert code == 2
     assert "which holds something else" in err
+
+
+@pytest.mark.slow
+def test_a_table_too_large_to_hold_is_read_in_a_stream(llmworld, model_folder, no_page, monkeypatch):
+    from llmworld_jax.experiments.space_time import study
+
+    for module in (dataset, space_time, study):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 60)
+        if hasattr(module, "residual_rows"):
+            monkeypatch.setattr(module, "residual_rows", lambda *_: pytest.fail("all rows were held"))
+    code, _, err = llmworld("space-time", "--dataset", places(), "--model", model_folder, *SMALL, *GROUPED)
+    assert code == 0, err
+    found = load_arrays("runs/r/arrays.npz")
+    assert np.isfinite(found["places.sweep.final"]).all(axis=1).sum() == (found["places.fold"] == 0).sum() == 40
+    assert np.isfinite(found["places.control.n-grams of the name.r2"]).all()
+
+
+@pytest.mark.slow
+def test_sixteen_bits_two_tables_and_every_prompt(llmworld, model_folder, no_page):
+    two = ("--dataset", places(), places(seed=1), "--dtype", "bfloat16", "--prompts", "all", "--no-twin")
+    code, _, err = llmworld("space-time", *two, "--model", model_folder, *SMALL, *GROUPED)
+    assert code == 0, err
+    assert load_arrays("runs/r/arrays.npz")["places_1.neurons.top_activation"].dtype == np.float32
