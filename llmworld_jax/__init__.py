@@ -29,13 +29,20 @@ Names are imported when they are first used: ``import llmworld_jax`` loads nothi
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .activation_store import read_layer
+    from .activations import accumulate, collect, store_activations, stream
     from .codec import NumberCodec, number_codec
     from .digit_tree import coarse
+    from .entities.prompts import EntityPrompts, entity_prompts, prompt_kinds
+    from .entities.sources import load_entities
+    from .entities.table import EntityTable
     from .errors import InputError
     from .expansion import ExpandedLaws, expanded_laws
     from .laws import Laws, number_laws, with_forecast
+    from .models.capture import capture
     from .models.catalogue import MODELS, LoadedModel, load
     from .models.config import ModelConfig, RopeScaling
+    from .models.edits import Edit
     from .models.forward import Branches, KVCache, Output, embed, forward, logits, tree_forward
     from .models.llama import Llama
     from .multivariate import InterleavedCodec, channel_laws, interleaved, separate
@@ -48,6 +55,22 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
+    "activation_store": ("read_layer",),
+    "activations": (
+        "accumulate",
+        "collect",
+        "store_activations",
+        "stream",
+    ),
+    "entities.prompts": (
+        "EntityPrompts",
+        "entity_prompts",
+        "prompt_kinds",
+    ),
+    "entities.sources": ("load_entities",),
+    "entities.table": ("EntityTable",),
+    "models.capture": ("capture",),
+    "models.edits": ("Edit",),
     "codec": ("NumberCodec", "number_codec"),
     "digit_tree": ("coarse",),
     "errors": ("InputError",),
@@ -68,6 +91,9 @@ _NAMES = {
 __all__ = [
     "MODELS",
     "Branches",
+    "Edit",
+    "EntityPrompts",
+    "EntityTable",
     "ExpandedLaws",
     "InputError",
     "InterleavedCodec",
@@ -85,21 +111,30 @@ __all__ = [
     "Tokenizer",
     "WrappedTokenizer",
     "__version__",
+    "accumulate",
+    "capture",
     "channel_laws",
     "coarse",
+    "collect",
     "display_units",
     "embed",
+    "entity_prompts",
     "expanded_laws",
     "forward",
     "interleaved",
     "load",
+    "load_entities",
     "logits",
     "number_codec",
     "number_laws",
+    "prompt_kinds",
     "query_laws",
+    "read_layer",
     "rescaled",
     "rollout",
     "separate",
+    "store_activations",
+    "stream",
     "tree_forward",
     "with_forecast",
 ]

@@ -6,6 +6,7 @@ digits are found again; from the matrix alone only those that differ between fea
 ``eigh``, and what is below 0 by rounding is 0.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,7 +19,9 @@ def rows_eigh(
     In single precision the weak columns of aQ are made orthogonal to the strong ones and decomposed once more among
     themselves, by their own, far smaller Gram matrix.
     """
-    values, vectors = jnp.linalg.eigh(jnp.matmul(a.T, a, precision="highest"))
+    # With the barrier XLA calls a library for the product also on a CPU in double precision: twice as fast.
+    transposed = jax.lax.optimization_barrier(a.T)
+    values, vectors = jnp.linalg.eigh(jnp.matmul(transposed, a, precision="highest"))
     scores = jnp.matmul(a, vectors, precision="highest")
     if a.dtype == jnp.float64:
         return jnp.maximum(values, 0), vectors, scores

@@ -5,6 +5,7 @@ Source: Gurnee and Tegmark, arXiv 2310.02207, sections 3.2 and 3.4 and table 2.
 """
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ PLS_COUNTS = (1, 2, 3, 4, 6, 8, 10, 15, 20)
 ROW_COUNTS = (100, 250, 500, 1000, 2000, 4000)
 # The published batch of 512 leaves a hundred steps for some thousand rows.
 MLP_BATCH, MLP_DECAYS = 64, (0.03, 0.3)
+FOLDS_AT_ONCE = 2
 
 
 def curves(rows: np.ndarray, sweep: Sweep, study: Study, penalties: int, seed: int) -> tuple[Curve, ...]:
@@ -90,12 +92,16 @@ def _fewer_rows(x, y, ratios, train, order, sizes: tuple[int, ...]):
 def mlp_predictions(rows: np.ndarray, sweep: Sweep, study: Study, seed: int) -> np.ndarray:
     """What a network of one hidden layer says, ``[entity, target]``, at the layer that each fold chose."""
     fewest = int(study.train().sum(axis=1).min())
-    y, each = jnp.asarray(study.table.targets, jnp.float32), []
-    for k, train in enumerate(study.train()):
+    y, splits = jnp.asarray(study.table.targets, jnp.float32), study.train()
+
+    def fold(k: int) -> np.ndarray:
         key = jax.random.fold_in(jax.random.key(seed), k)
-        members = np.flatnonzero(train)[:fewest]  # folds of one size share one program
-        each.append(np.asarray(_mlp(key, jnp.asarray(rows[sweep.chosen[k]]), y, jnp.asarray(members)), np.float64))
-    return tested_only(study, each)
+        members = np.flatnonzero(splits[k])[:fewest]  # folds of one size share one program
+        return np.asarray(_mlp(key, jnp.asarray(rows[sweep.chosen[k]]), y, jnp.asarray(members)), np.float64)
+
+    # Products of a small batch leave most cores idle.
+    with ThreadPoolExecutor(FOLDS_AT_ONCE) as pool:
+        return tested_only(study, list(pool.map(fold, range(len(splits)))))
 
 
 @jax.jit

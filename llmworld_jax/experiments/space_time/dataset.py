@@ -42,7 +42,7 @@ from .ngram_ridge import sparse_ridge
 from .prompt_comparison import PromptComparison, compare_prompts
 from .responses import Contrast, Responses
 from .results import Curve, DatasetResults, Neurons, Sweep
-from .rows import MATMUL_PRECISION, Progress, neuron_rows, residual_rows
+from .rows import MATMUL_PRECISION, Progress, Reader, residual_rows
 from .scoring import score
 from .streaming import StreamFacts, stream_sweeps
 from .study import Study
@@ -96,20 +96,25 @@ class Subject(NamedTuple):
         return records.from_arrays(unit, _CLASSES)
 
 
-def probe_dataset(s: Subject, rows: Callable[[], np.ndarray]) -> Found:
-    """Everything about a dataset; ``rows`` reads ``[layer, entity, width]`` when it is first called."""
+def probe_dataset(s: Subject, reader: Reader) -> Found:
+    """Everything about a dataset."""
     large = len(s.study.table) > ROWS_AT_ONCE
-    probed = _stream(s) if large else _probe(s, rows)
+    probed = _stream(s) if large else _probe(s, reader)
     letters = _letters(s, large)
     causal: Causal | None = None
     if s.config.causal != "off":
-        causal = s.part("causal", lambda: _moved(s, probed, None if large else rows()), scale=s.config.causal)
+        causal = s.part(
+            "causal", lambda: _moved(s, probed, None if large else reader.residual()), scale=s.config.causal
+        )
     return Found(_results(s, probed, letters), causal, probed.prompts, probed.stream)
 
 
-def _probe(s: Subject, rows: Callable[[], np.ndarray]) -> _Probed:
-    config, study = s.config, s.study
+def _probe(s: Subject, reader: Reader) -> _Probed:
+    config, study, rows = s.config, s.study, reader.residual
     name, prompts, penalties, seed = study.table.key, study.prompts[study.prompt], config.penalties, config.seed
+    neurons: Neurons | None = None
+    if config.neurons:  # first, because one pass reads them and the residual stream
+        neurons = s.part("neurons", lambda: _neurons(s, reader))
     sweep: Sweep = s.part("sweep", lambda: _swept(s, rows(), name))
     twin: Sweep | None = None
     if config.twin:
@@ -123,12 +128,6 @@ def _probe(s: Subject, rows: Callable[[], np.ndarray]) -> _Probed:
         for grouping in dict.fromkeys((study.group, *config.holdout))
     }
     of_curves = s.part("curves", lambda: curves(rows(), sweep, study, penalties, seed))
-    neurons: Neurons | None = None
-    if config.neurons:
-        reading = f"{name}, neurons"
-        neurons = s.part(
-            "neurons", lambda: neuron_study(neuron_rows(s.loaded.model, prompts, s.say, reading), study, seed)
-        )
     compared: PromptComparison | None = None
     if len(study.prompts) > 1:
         decode = s.loaded.tokenizer.decode
@@ -166,6 +165,12 @@ def _stream(s: Subject) -> _Probed:
 def _swept(s: Subject, rows: np.ndarray, name: str) -> Sweep:
     s.say(f"{name}: {len(rows)} layers, {s.study.num_folds} splits and {s.config.penalties} penalties")
     return layer_sweep(rows, s.study, s.config.penalties)
+
+
+def _neurons(s: Subject, reader: Reader) -> Neurons:
+    rows = reader.neurons()
+    s.say(f"{s.study.table.key}: {rows.shape[0]} × {rows.shape[2]:,} neurons")
+    return neuron_study(rows, s.study, s.config.seed)
 
 
 def _held_out(rows: Callable[[], np.ndarray], sweep: Sweep, study: Study, grouping: str) -> HeldOut:

@@ -24,7 +24,7 @@ def score(table: EntityTable, predicted: np.ndarray, test: np.ndarray, targets: 
         targets: in the place of the table's (a control task has its own).
     """
     true = table.targets if targets is None else targets
-    rows, weight = _gathered(test)
+    rows, weight = gathered(test)
     with jax.enable_x64(True):
         said = predicted[rows] if predicted.ndim == 2 else np.take_along_axis(predicted, rows[..., None], axis=1)
         found = _scores(jnp.asarray(true[rows]), jnp.asarray(said), jnp.asarray(weight), table.kind == "place")
@@ -42,7 +42,7 @@ def score(table: EntityTable, predicted: np.ndarray, test: np.ndarray, targets: 
     )
 
 
-def _gathered(test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gathered(test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices ``[fold, row]`` of the rows of every fold, filled up to one length, and their weights, 0 for filling."""
     most = int(test.sum(axis=1).max())
     rows = np.argsort(~test, axis=1, kind="stable")[:, :most]
@@ -97,17 +97,19 @@ def bootstrap_gain(
     random = np.random.default_rng(seed)
     gains = []
     for rows in (np.flatnonzero(fold) for fold in test):
-        drawn = random.integers(0, len(rows), (repeats + 1, len(rows)))
-        drawn[0] = np.arange(len(rows))  # the first is no resample
-        at = rows[drawn]
-        gains.append(_r2(true[at], model[at]) - _r2(judged_by[at], other[at]))
+        count = len(rows)
+        drawn = random.integers(0, count, (repeats, count)) + count * np.arange(repeats)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=repeats * count).reshape(repeats, count).astype(float)
+        times = np.concatenate((np.ones((1, count)), times))  # the first is no resample
+        gains.append(_r2(true[rows], model[rows], times) - _r2(judged_by[rows], other[rows], times))
     mean = np.mean(gains, axis=0)
     low, high = np.quantile(mean[1:], (0.025, 0.975))
     return float(mean[0]), float(low), float(high)
 
 
-def _r2(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Mean over targets of R², ``[resample]``, of rows ``[resample, entity, target]``."""
-    error = np.square(true - predicted).sum(axis=1)
-    spread = np.square(true - true.mean(axis=1, keepdims=True)).sum(axis=1)
+def _r2(true: np.ndarray, predicted: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Mean over targets of R², ``[resample]``, of rows ``[entity, target]`` that occur ``times [resample, entity]``."""
+    off = true - true.mean(axis=0)  # so that little cancels below
+    error, spread = times @ np.square(true - predicted), times @ np.square(off)
+    spread -= np.square(times @ off) / times.sum(axis=1, keepdims=True)
     return (1 - error / spread).mean(axis=1)

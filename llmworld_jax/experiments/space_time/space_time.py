@@ -18,7 +18,7 @@ from ...store import RunStore
 from ..model_nulls import untrained_twin
 from .config import ROWS_AT_ONCE, SpaceTimeConfig
 from .dataset import Found, Subject, probe_dataset
-from .rows import MATMUL_PRECISION, Progress, residual_rows
+from .rows import MATMUL_PRECISION, Progress, Reader
 from .scoring import score
 from .study import Study
 from .transfer import PairCosines, Transfer, pair_cosines, transfer, transferable, unseen
@@ -48,7 +48,7 @@ def run(
     _store_activations(config, loaded, studies, progress)
     twin = functools.cache(lambda: untrained_twin(loaded, config.seed))
     subjects = [Subject(config, loaded, twin, study, store, progress) for study in studies]
-    readers = [functools.cache(functools.partial(_rows, loaded, study, progress)) for study in studies]
+    readers = [Reader(loaded.model, study.prompts[study.prompt], progress, study.table.key) for study in studies]
     pairs = [
         (i, j)
         for i, a in enumerate(studies)
@@ -56,10 +56,10 @@ def run(
         if i != j and transferable(a.table, b.table) and max(len(a.table), len(b.table)) <= ROWS_AT_ONCE
     ]
     datasets = []
-    for i, (subject, rows) in enumerate(zip(subjects, readers, strict=True)):
-        datasets.append(probe_dataset(subject, rows))
+    for i, (subject, reader) in enumerate(zip(subjects, readers, strict=True)):
+        datasets.append(probe_dataset(subject, reader))
         if all(i not in pair for pair in pairs):
-            rows.cache_clear()  # nothing else reads them
+            reader.forget()  # nothing else reads them
     sweeps = [found.results.sweep for found in datasets]
     keys = [study.table.key for study in studies]
 
@@ -68,7 +68,8 @@ def run(
         new = studies[j].test() & unseen(studies[i].table, studies[j].table)
         own = score(studies[j].table, sweeps[j].final, new) if new.sum(axis=1).min() >= 3 else None
         return transfer(
-            keys[i], studies[i], readers[i](), keys[j], studies[j], readers[j](), layer, config.penalties, own
+            keys[i], studies[i], readers[i].residual(), keys[j], studies[j], readers[j].residual(), layer,
+            config.penalties, own,
         )  # fmt: skip
 
     transfers = tuple(moved(i, j) for i, j in pairs)
@@ -76,10 +77,6 @@ def run(
         pair_cosines(keys[i], studies[i], sweeps[i], keys[j], studies[j], sweeps[j]) for i, j in pairs if i < j
     )
     return SpaceTime(tuple(datasets), transfers, cosines)
-
-
-def _rows(loaded: LoadedModel, study: Study, progress: Progress) -> np.ndarray:
-    return residual_rows(loaded.model, study.prompts[study.prompt], progress, study.table.key)
 
 
 def _store_activations(

@@ -1,17 +1,20 @@
 """Ridge probes of every layer, every fold and every penalty: one compiled program, run layer by layer."""
 
-import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from analyses.probes.ridge import fit_ridge, relative_penalties
+from analyses.probes.ridge import fit_ridge, predict, relative_penalties
 from analyses.probes.scores import r_squared, spearman
 
 from .results import Sweep
+from .scoring import gathered
 from .study import Study
+
+LAYERS_AT_ONCE = 2
 
 
 class _Layer(NamedTuple):
@@ -33,11 +36,18 @@ def layer_sweep(rows: np.ndarray, study: Study, penalties: int, targets: np.ndar
     with jax.enable_x64(True):
         ratios = relative_penalties(penalties)
         y = jnp.asarray(study.table.targets if targets is None else targets)
-        train = jnp.asarray(study.train())
-        layers = [_probe(jnp.asarray(x, jnp.float64), y, ratios, train) for x in rows]
-        stacked: Any = [np.stack([np.asarray(part) for part in parts]) for parts in zip(*layers)]
-        found: Any = _Layer(*stacked)
-        grid = np.asarray(ratios)
+        train, inside = gathered(study.train())
+        splits = tuple(jnp.asarray(part) for part in (train, inside > 0, study.test()))
+
+    def layer(x: np.ndarray) -> list[np.ndarray]:
+        with jax.enable_x64(True):  # holds for one thread only
+            return [np.asarray(part) for part in _probe(jnp.asarray(x, jnp.float64), y, ratios, splits)]
+
+    # LAPACK's eigendecomposition keeps one core busy; the products of another layer fill the other.
+    with ThreadPoolExecutor(LAYERS_AT_ONCE) as pool:
+        stacked: Any = map(np.stack, zip(*pool.map(layer, rows)))
+    found: Any = _Layer(*stacked)
+    grid = np.asarray(ratios)
     chosen = found.loo_error.argmin(axis=0)
     final = np.full(found.predictions.shape[1:], np.nan)
     for k, layer in enumerate(chosen):
@@ -56,21 +66,27 @@ def layer_sweep(rows: np.ndarray, study: Study, penalties: int, targets: np.ndar
     )
 
 
-@functools.partial(jax.jit)
-def _probe(x: jax.Array, y: jax.Array, ratios: jax.Array, train: jax.Array) -> _Layer:
-    every = jnp.ones((1, x.shape[0]), bool)
+@jax.jit
+def _probe(x: jax.Array, y: jax.Array, ratios: jax.Array, splits: tuple[jax.Array, ...]) -> _Layer:
+    """``splits``: indices ``[fold, row]`` of training rows, which of these are real, and ``[fold, entity]`` to test."""
+
+    def fold(split: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        train, inside, tested = split
+        # Only rows that count: the Gram matrix and the leave-one-out errors cost as much for a masked row.
+        fit = fit_ridge(x[train], y[train], ratios, inside)
+        said, weight = predict(fit, x), tested.astype(x.dtype)
+        r2, rho = r_squared(y, said, weight), spearman(y, said, weight)
+        return fit.loo_error[fit.choice], said, r2, rho, fit.at_edge, fit.choice
+
     # One after the other: a batch of eigendecompositions is several times slower on a CPU, and no faster elsewhere.
-    fits = jax.lax.map(lambda rows: fit_ridge(x, y, ratios, rows), jnp.concatenate((train, every)))
-    folds = jax.tree.map(lambda part: part[:-1], fits)
-    test = (~train).astype(x.dtype)
+    best, said, r2, rho, at_edge, choice = jax.lax.map(fold, splits)
+    tested = splits[2]
     # Each row is tested by one fold at most.
-    predictions = jnp.where(test.any(axis=0)[:, None], jnp.einsum("fn,fnt->nt", test, folds.loo_predictions), jnp.nan)
-    best = jnp.take_along_axis(folds.loo_error, folds.choice[:, None], axis=1)[:, 0]
-    r2 = jax.vmap(r_squared, in_axes=(None, 0, 0))(y, folds.loo_predictions, test)
-    rho = jax.vmap(spearman, in_axes=(None, 0, 0))(y, folds.loo_predictions, test)
+    predictions = jnp.einsum("fn,fnt->nt", tested.astype(x.dtype), said)
+    predictions = jnp.where(tested.any(axis=0)[:, None], predictions, jnp.nan)
     scale = jnp.std(y, axis=0)
-    direction = fits.weights[-1] / jnp.where(scale > 0, scale, 1)
-    return _Layer(best, predictions, r2, rho, folds.at_edge, folds.choice, direction)
+    direction = fit_ridge(x, y, ratios).weights / jnp.where(scale > 0, scale, 1)
+    return _Layer(best, predictions, r2, rho, at_edge, choice, direction)
 
 
 def single(rows: np.ndarray, study: Study, penalties: int, targets: np.ndarray | None = None) -> np.ndarray:

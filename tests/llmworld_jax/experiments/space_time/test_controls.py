@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from llmworld_jax.experiments.space_time import controls, curves, holdouts, neuron_study
+from llmworld_jax.experiments.space_time import controls, curves, holdouts, neuron_study, scoring
 from llmworld_jax.experiments.space_time.controls import Candidate
 from llmworld_jax.experiments.space_time.results import Control
 from llmworld_jax.experiments.space_time.study import Study, coded
@@ -216,3 +217,77 @@ def test_a_planted_neuron_is_found_and_holds_on_other_rows(compiled_as_in_tests)
     assert 0.1 < found.band[0] < 0.4, "the best of sixty by chance among 240"
     assert (found.random[:, 0] < 0.2).all()
     np.testing.assert_array_equal(found.top_activation[0], rows[2, :, 7])
+
+
+def test_neurons_are_scored_as_by_scipy_fold_by_fold():
+    """Also where many entities share an activation, or all training rows of a fold do."""
+    study, random = study_of("time", entities=90), np.random.default_rng(3)
+    rows = random.normal(size=(2, 90, 6)).astype(np.float32)
+    rows[0, :, 1] = rows[0, :, 1].round()
+    rows[1, :, 2] = np.where(study.fold == 0, rows[1, :, 2], 5.0)
+    ranks = neuron_study.average_ranks(rows[0].T)
+    np.testing.assert_array_equal(ranks, stats.rankdata(rows[0].T, axis=1))
+    found = neuron_study.neuron_study(rows, study, 0)
+    y = study.table.targets[:, 0]
+    for block, neuron in ((0, 0), (0, 1), (1, 5)):
+        expected = stats.spearmanr(rows[block, :, neuron], y).statistic
+        np.testing.assert_allclose(found.rho[block, neuron, 0], expected, atol=1e-6)
+    given = neuron_study._Ranks(*(np.asarray(part, np.float32) for part in _ranked(study)))
+    of_train = np.asarray(neuron_study._scan(neuron_study._centred(neuron_study.average_ranks(rows[1].T)), given)[2])
+    whole = stats.rankdata(rows[1], axis=0)
+    for k, train in enumerate(study.train()):
+        expected = stats.pearsonr(whole[train, 5], stats.rankdata(y)[train]).statistic
+        np.testing.assert_allclose(of_train[k, 5, 0], expected, atol=1e-5, err_msg="global ranks, training rows")
+    assert of_train[0, 2, 0] == 0, "constant on the training rows"
+    for k, test in enumerate(study.test()):
+        block, neuron = found.selected[k, 0]
+        expected = stats.spearmanr(rows[block, test, neuron], y[test]).statistic
+        np.testing.assert_allclose(abs(found.validated[k, 0]), abs(expected), atol=1e-6)
+
+
+def _ranked(study):
+    ranked = neuron_study._centred(neuron_study.average_ranks(study.table.targets.T)).T
+    return ranked, ranked, study.train()
+
+
+def test_the_bootstrap_counts_rows_as_drawing_them_would():
+    study, random = study_of(), np.random.default_rng(4)
+    y, test = study.table.targets, study.test()
+    model, other = y + random.normal(size=y.shape), y + 20 * random.normal(size=y.shape)
+    gain, low, high = scoring.bootstrap_gain(y, model, other, test, repeats=400, seed=7)
+    folds = [np.flatnonzero(rows) for rows in test]
+    expected = np.mean([r2_of(y, model, at) - r2_of(y, other, at) for at in folds])
+    assert gain == pytest.approx(expected, abs=1e-12)
+    drawn_by = np.random.default_rng(7)
+    drawn = [at[drawn_by.integers(0, len(at), (400, len(at)))] for at in folds]
+    each = [[r2_of(y, model, at) - r2_of(y, other, at) for at in resamples] for resamples in drawn]
+    np.testing.assert_allclose((low, high), np.quantile(np.mean(each, axis=0), (0.025, 0.975)), rtol=1e-9)
+
+
+def r2_of(y: np.ndarray, said: np.ndarray, at: np.ndarray) -> float:
+    true = y[at]
+    return float(np.mean(1 - ((true - said[at]) ** 2).sum(axis=0) / ((true - true.mean(axis=0)) ** 2).sum(axis=0)))
+
+
+def test_a_sweep_is_the_masked_fit_of_every_layer(probed):
+    """Only the training rows are handed over; folds of different sizes are filled up, which must not count."""
+    import jax
+    import jax.numpy as jnp
+
+    from analyses.probes import fit_ridge, relative_penalties
+
+    study, rows, _ = probed
+    uneven = study._replace(fold=np.where(np.arange(len(study.fold)) < 13, 0, study.fold))
+    sweep = layer_sweep(rows, uneven, PENALTIES)
+    with jax.enable_x64(True):
+        x, y, ratios = (
+            jnp.asarray(rows[1], jnp.float64),
+            jnp.asarray(study.table.targets),
+            relative_penalties(PENALTIES),
+        )
+        for k, train in enumerate(uneven.train()):
+            fit = fit_ridge(x, y, ratios, jnp.asarray(train))
+            np.testing.assert_allclose(sweep.predictions[1, ~train], fit.loo_predictions[~train], rtol=1e-9)
+            assert sweep.loo_error[k, 1] == pytest.approx(float(fit.loo_error[fit.choice]), rel=1e-9)
+        whole = fit_ridge(x, y, ratios)
+        np.testing.assert_allclose(sweep.directions[1], whole.weights / jnp.std(y, axis=0), rtol=1e-9)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmworld_jax.experiments.space_time import dataset, space_time
+from llmworld_jax.experiments.space_time import dataset, rows, space_time
 from llmworld_jax.files import load_arrays
 
 SMALL = ("--start-token", "bos", "--folds", 2, "--penalties", 5, "--causal", "off", "--name", "r")
@@ -59,7 +59,7 @@ def test_what_can_be_seen_to_be_wrong_is_refused_before_anything_is_read(refused
 def test_a_table_that_cannot_be_used_is_refused_before_the_model_reads(
     refused, model_folder, monkeypatch, changes, options, said
 ):
-    monkeypatch.setattr(space_time, "residual_rows", lambda *_: pytest.fail("the model was run"))
+    monkeypatch.setattr(rows, "_read", lambda *_, **__: pytest.fail("the model was run"))
     path = places(**changes)
     assert said in refused("space-time", "--dataset", path, "--model", model_folder, *SMALL[:2], *options)
 
@@ -92,8 +92,7 @@ def test_a_run_leaves_its_arrays_and_goes_on_where_it_was(llmworld, model_folder
     assert first["places.neurons.rho"].shape == (2, 48, 3)
     assert np.isfinite(first["places.sweep.final"]).all()
     assert Path("runs/r/summary.md").read_text().count("|") > 10
-    for module in (dataset, space_time):
-        monkeypatch.setattr(module, "residual_rows", lambda *_: pytest.fail("names were read again"))
+    monkeypatch.setattr(rows, "_read", lambda *_, **__: pytest.fail("names were read again"))
     code, out, err = llmworld(*asked)
     assert code == 0, err
     again = load_arrays("runs/r/arrays.npz")
@@ -125,8 +124,8 @@ def test_a_table_too_large_to_hold_is_read_in_a_stream(llmworld, model_folder, n
 
     for module in (dataset, space_time, study):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 60)
-        if hasattr(module, "residual_rows"):
-            monkeypatch.setattr(module, "residual_rows", lambda *_: pytest.fail("all rows were held"))
+    for owner, name in ((dataset, "residual_rows"), (rows.Reader, "residual"), (rows.Reader, "neurons")):
+        monkeypatch.setattr(owner, name, lambda *_: pytest.fail("all rows were held"))
     code, _, err = llmworld("space-time", "--dataset", places(), "--model", model_folder, *SMALL, *GROUPED)
     assert code == 0, err
     found = load_arrays("runs/r/arrays.npz")
