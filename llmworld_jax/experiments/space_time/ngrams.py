@@ -85,15 +85,19 @@ def kernel_ridge(
     # texts that are all alike leave rounding alone, by which nothing can be measured
     total = values.sum() if values.sum() > np.finfo(np.float64).eps * count * np.trace(inner) else 1.0
     penalties = np.asarray(ratios) * total / count
-    errors = [_left_out_error(vectors, values, cross, penalty) for penalty in penalties]
+    errors = _left_out_errors(vectors, values, cross, penalties)
     alpha = vectors @ (cross / (values + penalties[int(np.argmin(errors))])[:, None])
     # α sums to zero, so the kernel's row means need not be taken off
     return mean + ((kernel[:, train] - column_means) @ alpha) * spread
 
 
-def _left_out_error(vectors: np.ndarray, values: np.ndarray, cross: np.ndarray, penalty: float) -> float:
+def _left_out_errors(
+    vectors: np.ndarray, values: np.ndarray, cross: np.ndarray, penalties: np.ndarray
+) -> Float[np.ndarray, " penalty"]:
     """Mean squared leave-one-out residual of the standardised targets."""
-    kept = penalty / (values + penalty)
+    kept = penalties / (values[:, None] + penalties)  # [component, penalty]
     one_minus_h = np.square(vectors) @ kept - 1 / len(vectors)
-    residual = (vectors @ (kept[:, None] * cross)) / np.maximum(one_minus_h, np.finfo(np.float64).eps)[:, None]
-    return float(np.mean(np.square(residual)))
+    parts = (kept[:, :, None] * cross[:, None]).reshape(len(values), -1)
+    residual = (vectors @ parts).reshape(len(vectors), len(penalties), -1)
+    residual /= np.maximum(one_minus_h, np.finfo(np.float64).eps)[..., None]
+    return np.mean(np.square(residual), axis=(0, 2))

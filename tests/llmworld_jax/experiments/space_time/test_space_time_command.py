@@ -139,3 +139,20 @@ def test_sixteen_bits_two_tables_and_every_prompt(llmworld, model_folder, no_pag
     code, _, err = llmworld("space-time", *two, "--model", model_folder, *SMALL, *GROUPED)
     assert code == 0, err
     assert load_arrays("runs/r/arrays.npz")["places_1.neurons.top_activation"].dtype == np.float32
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_default_model_knows_where_cities_lie(llmworld, no_page):
+    """Few cities, so that the scores are low; chance stays at chance."""
+    few = ("--entities", 400, "--penalties", 9, "--no-neurons", "--no-twin", "--causal", "off", "--name", "cities")
+    code, out, err = llmworld("space-time", "--dataset", "world_cities", *few)
+    assert code == 0, err
+    assert "World cities (400)" in out
+    found = load_arrays("runs/cities/arrays.npz")
+    r2 = {
+        name: found[f"world_cities.control.{name}.r2"].mean() for name in ("model", "shuffled targets", "country mean")
+    }
+    assert r2["model"] > 0.3
+    assert r2["shuffled targets"] < 0.05
+    assert r2["model"] < r2["country mean"]
