@@ -34,6 +34,10 @@ from .sweep import single
 
 NAN = float("nan")
 LEAST_MEMBERS, MOST_GROUPS = 30, 12
+# Compiled whole: one operation at a time costs more than all of the work.
+_dealt = jax.jit(permuted_centroids, static_argnums=3)
+_oracle, _share = (jax.jit(function, static_argnums=2) for function in (group_mean_oracle, eta_squared))
+_within = jax.jit(within_group_correlation, static_argnums=3)
 
 
 class Candidate(NamedTuple):
@@ -61,14 +65,14 @@ def task_targets(study: Study, seed: int) -> np.ndarray:
     with jax.enable_x64(True):
         key = jax.random.fold_in(jax.random.key(seed), 2)
         y, codes = jnp.asarray(study.table.targets), jnp.asarray(study.codes)
-        return np.asarray(permuted_centroids(key, y, codes, len(study.labels)))
+        return np.asarray(_dealt(key, y, codes, len(study.labels)))
 
 
 def group_oracle(study: Study) -> np.ndarray:
     """Mean target of each tested entity's group over the training rows of its fold."""
     with jax.enable_x64(True):
         y, codes = jnp.asarray(study.table.targets), jnp.asarray(study.codes)
-        said = [np.asarray(group_mean_oracle(y, codes, len(study.labels), jnp.asarray(rows))) for rows in study.train()]
+        said = [np.asarray(_oracle(y, codes, len(study.labels), jnp.asarray(rows))) for rows in study.train()]
     return tested_only(study, said)
 
 
@@ -147,8 +151,8 @@ def within_groups(study: Study, final: np.ndarray) -> tuple[np.ndarray, np.ndarr
     with jax.enable_x64(True):
         y, said, codes = jnp.asarray(study.table.targets), jnp.asarray(final), jnp.asarray(study.codes)
         weight, count = jnp.asarray(known), len(study.labels)
-        inside = within_group_correlation(y, said, codes, count, weight)
-        return np.asarray(inside), np.asarray(eta_squared(y, codes, count, weight))
+        inside = _within(y, said, codes, count, weight)
+        return np.asarray(inside), np.asarray(_share(y, codes, count, weight))
 
 
 def by_group(study: Study, final: np.ndarray) -> tuple[tuple[str, int, Scores], ...]:

@@ -48,7 +48,7 @@ def write_report(
     results = tuple(one.results for one in found.datasets)
     page = Report(
         "Space and time",
-        (ABOUT, _how_read(config, made_by), *(_outcome(r) for r in results)),
+        (ABOUT, _how_read(config, found, made_by), *(_outcome(r) for r in results)),
         (
             Section("What the probes find", (*_verdicts(results), summary_table(results))),
             *(sections_of(one.results, pictures, _further(one, pictures)) for one in found.datasets),
@@ -83,9 +83,12 @@ def _further(one: Found, pictures: Pictures) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _how_read(config: SpaceTimeConfig, made_by: Mapping[str, Any]) -> str:
+def _how_read(config: SpaceTimeConfig, found: SpaceTime, made_by: Mapping[str, Any]) -> str:
     model = made_by["model"]
     split = f"{config.folds} random folds" if config.split == "random" else "the files' own split"
+    streamed = [dataset_title(one.results) for one in found.datasets if one.stream is not None]
+    if streamed and config.split == "random":
+        split += f" (only the first of {listed(streamed)})"
     start = {"newline": "a newline", "bos": "the start token", "none": "nothing"}.get(
         config.start_token, f"token {config.start_token}"
     )

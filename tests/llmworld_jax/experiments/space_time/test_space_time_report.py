@@ -14,6 +14,7 @@ from llmworld_jax.experiments.space_time import probing_sections, report, sectio
 from llmworld_jax.experiments.space_time.config import SpaceTimeConfig
 from llmworld_jax.experiments.space_time.dataset import Found
 from llmworld_jax.experiments.space_time.space_time import SpaceTime
+from llmworld_jax.experiments.space_time.streaming import StreamFacts
 from llmworld_jax.report import Paragraph, Subheading
 
 pytestmark = pytest.mark.slow  # one interpreter is enough
@@ -138,3 +139,11 @@ def test_the_whole_report_is_drawn(results, tmp_path, monkeypatch):
     assert 300_000 < path.stat().st_size < 8_000_000
     for picture in (tmp_path / "figures").glob("*.png"):
         assert Image.open(picture).size[0] > 400, picture.name
+
+
+def test_a_streamed_dataset_is_said_to_have_one_split(results):
+    run = found(*results)
+    streamed = run.datasets[0]._replace(stream=StreamFacts(1000, 1.0, 1000.0, 10, 10))
+    said = report._how_read(CONFIG, run._replace(datasets=(streamed, run.datasets[1])), MADE_BY)
+    assert "3 random folds (only the first of Made up places)" in said
+    assert "only" not in report._how_read(CONFIG, run, MADE_BY)
