@@ -1,7 +1,5 @@
 """The controls of a dataset whose activations are in memory: their predictions, and the rows made of these."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ...entities.prompts import EntityPrompts
@@ -20,10 +18,9 @@ from .curves import mlp_predictions
 from .ngrams import kernel_ridge, ngram_kernel
 from .results import Sweep
 from .rows import Progress, mean_embedding
+from .side_by_side import side_by_side
 from .study import Study
 from .sweep import single
-
-FOLDS_AT_ONCE = 2
 
 
 def ngram_predictions(study: Study) -> np.ndarray:
@@ -33,10 +30,9 @@ def ngram_predictions(study: Study) -> np.ndarray:
         InputError: scikit-learn is not installed.
     """
     kernel = ngram_kernel(study.table.texts)
-    # LAPACK keeps one core busy, as the command line asks of it: two folds keep two.
-    with ThreadPoolExecutor(FOLDS_AT_ONCE) as pool:
-        said = list(pool.map(lambda train: kernel_ridge(kernel, study.table.targets, train), study.train()))
-    return tested_only(study, said)
+    return tested_only(
+        study, side_by_side(lambda train: kernel_ridge(kernel, study.table.targets, train), study.train())
+    )
 
 
 def predictions_of(

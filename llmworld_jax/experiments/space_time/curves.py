@@ -5,7 +5,6 @@ Source: Gurnee and Tegmark, arXiv 2310.02207, sections 3.2 and 3.4 and table 2.
 """
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,7 @@ from analyses.probes.scores import r_squared, spearman
 
 from .controls import tested_only
 from .results import Curve, Sweep
+from .side_by_side import side_by_side
 from .study import Study
 
 PCA_COUNTS = (2, 4, 6, 8, 10, 15, 20, 30, 40, 50, 75, 100)
@@ -25,7 +25,6 @@ PLS_COUNTS = (1, 2, 3, 4, 6, 8, 10, 15, 20)
 ROW_COUNTS = (100, 250, 500, 1000, 2000, 4000)
 # The published batch of 512 leaves a hundred steps for some thousand rows.
 MLP_BATCH, MLP_DECAYS = 64, (0.03, 0.3)
-FOLDS_AT_ONCE = 2
 
 
 def curves(rows: np.ndarray, sweep: Sweep, study: Study, penalties: int, seed: int) -> tuple[Curve, ...]:
@@ -99,9 +98,7 @@ def mlp_predictions(rows: np.ndarray, sweep: Sweep, study: Study, seed: int) -> 
         members = np.flatnonzero(splits[k])[:fewest]  # folds of one size share one program
         return np.asarray(_mlp(key, jnp.asarray(rows[sweep.chosen[k]]), y, jnp.asarray(members)), np.float64)
 
-    # Products of a small batch leave most cores idle.
-    with ThreadPoolExecutor(FOLDS_AT_ONCE) as pool:
-        return tested_only(study, list(pool.map(fold, range(len(splits)))))
+    return tested_only(study, side_by_side(fold, range(len(splits))))
 
 
 @jax.jit

@@ -7,7 +7,6 @@ chosen again on the training rows of every fold and judged on its test rows.
 Source: Gurnee and Tegmark, arXiv 2310.02207, section 5.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -18,10 +17,10 @@ import scipy.stats
 from analyses.probes.neurons import top_neurons
 
 from .results import Neurons
+from .side_by_side import side_by_side
 from .study import Study
 
 PERMUTATIONS, QUANTILE, TOP = 100, 0.95, 10
-BLOCKS_AT_ONCE = 2
 
 
 class _Ranks(NamedTuple):
@@ -56,8 +55,7 @@ def neuron_study(rows: np.ndarray, study: Study, seed: int) -> Neurons:
     def scan(block: np.ndarray) -> list[np.ndarray]:
         return [np.asarray(part) for part in _scan(jnp.asarray(_centred(average_ranks(block.T))), given)]
 
-    with ThreadPoolExecutor(BLOCKS_AT_ONCE) as pool:
-        found = list(pool.map(scan, rows))
+    found = side_by_side(scan, rows)
     rho, chance, of_train = (np.stack(parts) for parts in zip(*found, strict=True))
     best = top_neurons(jnp.asarray(rho), TOP)
     top = np.stack((np.asarray(best.layer), np.asarray(best.neuron)), axis=2)

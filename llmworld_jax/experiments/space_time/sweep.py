@@ -1,6 +1,5 @@
 """Ridge probes of every layer, every fold and every penalty: one compiled program, run layer by layer."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +11,8 @@ from analyses.probes.scores import r_squared, spearman
 
 from .results import Sweep
 from .scoring import gathered
+from .side_by_side import side_by_side
 from .study import Study
-
-LAYERS_AT_ONCE = 2
 
 
 class _Layer(NamedTuple):
@@ -43,9 +41,7 @@ def layer_sweep(rows: np.ndarray, study: Study, penalties: int, targets: np.ndar
         with jax.enable_x64(True):  # holds for one thread only
             return [np.asarray(part) for part in _probe(jnp.asarray(x, jnp.float64), y, ratios, splits)]
 
-    # LAPACK's eigendecomposition keeps one core busy; the products of another layer fill the other.
-    with ThreadPoolExecutor(LAYERS_AT_ONCE) as pool:
-        stacked: Any = map(np.stack, zip(*pool.map(layer, rows)))
+    stacked: Any = map(np.stack, zip(*side_by_side(layer, rows)))
     found: Any = _Layer(*stacked)
     grid = np.asarray(ratios)
     chosen = found.loo_error.argmin(axis=0)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+WORDS = ("New", "San", "Saint", "Port", "Fort", "Lake", "North", "burg", "ville", "ton", "ford", "berg")
 GROUPS = ("Africa", "Asia", "Europe", "South America", "a very long name of a group")
 CENTRES = np.array([[15.0, 5], [90, 35], [10, 50], [-60, -15], [140, -25]])
 CONTROLS = (
@@ -27,6 +28,18 @@ CONTROLS = (
     ("MLP probe", "note", "A probe that need not be linear", 0.01),
     ("group mean", "ceiling", "The true mean of the entity's group", -0.3),
 )
+
+
+def names_of_words(count: int) -> list[str]:
+    """Names of one to three words, many of them shared."""
+    random = np.random.default_rng(0)
+    return [" ".join(random.choice(WORDS, random.integers(1, 4))) for _ in range(count)]
+
+
+def targets_in_words(names: list[str]) -> np.ndarray:
+    """Two targets of very different scale; the first follows from the words."""
+    noise = np.random.default_rng(1).normal(size=(len(names), 2))
+    return np.stack([[len(name) + ("San" in name) * 5 for name in names], np.zeros(len(names))], 1) + noise * [1, 300]
 
 
 def table_of(kind: str, entities: int, random: np.random.Generator) -> Any:

@@ -8,20 +8,17 @@ import pytest
 from llmworld_jax.errors import InputError
 from llmworld_jax.experiments.space_time.ngrams import RATIOS, kernel_ridge, ngram_features, ngram_kernel
 
-WORDS = ("New", "San", "Saint", "Port", "Fort", "Lake", "North", "burg", "ville", "ton", "ford", "berg")
+from .conftest import names_of_words, targets_in_words
 
 
 @pytest.fixture(scope="module")
 def names() -> list[str]:
-    random = np.random.default_rng(0)
-    return [" ".join(random.choice(WORDS, random.integers(1, 4))) for _ in range(70)]
+    return names_of_words(70)
 
 
 @pytest.fixture(scope="module")
 def targets(names) -> np.ndarray:
-    """Two targets of very different scale; the first follows from the words."""
-    noise = np.random.default_rng(1).normal(size=(len(names), 2))
-    return np.stack([[len(name) + ("San" in name) * 5 for name in names], np.zeros(len(names))], 1) + noise * [1, 300]
+    return targets_in_words(names)
 
 
 @pytest.fixture(scope="module")
