@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
+from .drawing import drawn as drawn  # a fixture
+
 CONTEXT = 512
 VOCABULARY = ("<unk>", "<s>", "</s>", *"0123456789", *",; \t", *"abcdefghijklmnopqrstuvw")
 CONFIG = dict(

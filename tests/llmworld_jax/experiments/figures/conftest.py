@@ -5,7 +5,6 @@ llmworld_jax is imported inside the functions, because jaxtyping's checker must 
 """
 
 import functools
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -248,43 +247,3 @@ def made_up() -> Callable[..., Any]:
         return _results(names, seeds, steps, precision)
 
     return make
-
-
-DOTS_PER_INCH = 60  # of the drawings in tests: layout counts, not detail
-MODULES = (
-    *("learning_figures", "scaling_figures", "law_figures", "tree_figure", "state_figures", "transition_figures"),
-    *("calibration_figures", "series_figures"),
-)
-
-
-@pytest.fixture(scope="session")
-def drawn() -> Any:
-    """``drawn(function, *arguments) -> (figures, the PNGs made of them)``; each is drawn once a session."""
-    import importlib
-
-    import matplotlib.pyplot as plt
-
-    made: list[Any] = []
-    known: dict[tuple, Any] = {}
-
-    def keep(figure: Any) -> bytes:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-        made.append(figure)
-        return buffer.getvalue()
-
-    def draw(function: Callable, *arguments: Any, **options: Any) -> Any:
-        key = (function, *map(id, arguments), *options.items())
-        if key not in known:
-            made.clear()
-            found = function(*arguments, **options)
-            pngs = found if isinstance(found, tuple) else (found,)
-            known[key] = tuple(made), pngs, arguments  # the arguments are kept, so that no other gets their id
-        return known[key][:2]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plt.rcParams, "figure.max_open_warning", 0)  # all are kept until the end
-        for name in MODULES:
-            patch.setattr(importlib.import_module(f"llmworld_jax.experiments.{name}"), "png", keep)
-        yield draw
-    plt.close("all")

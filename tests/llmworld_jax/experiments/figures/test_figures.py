@@ -1,7 +1,5 @@
 """All pictures of made-up results: that they are pictures, that they repeat, and that they fit the page."""
 
-import struct
-
 import pytest
 
 from llmworld_jax.experiments import (
@@ -15,14 +13,9 @@ from llmworld_jax.experiments import (
     tree_figure,
 )
 
-DRAWN_AT = 60  # dots per inch, see conftest.py
+from ..drawing import DOTS_PER_INCH, legends_are_clear, size_of
+
 NUMBERS, CHAIN = "noisy_logistic_map", "markov_chain_low_entropy"
-
-
-def size_of(png: bytes) -> tuple[int, int]:
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    assert png.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
-    return struct.unpack(">II", png[16:24])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +47,7 @@ def everything(made_up, drawn):
 
 def test_pictures_fit_the_page(everything):
     for name, (figure, png) in everything.items():
-        assert size_of(png)[0] == figure_style.WIDTH * DRAWN_AT, name
+        assert size_of(png)[0] == figure_style.WIDTH * DOTS_PER_INCH, name
         drawn = figure.get_tightbbox()
         assert 6.5 < drawn.width < 1.03 * figure_style.WIDTH, name
         assert 2 < drawn.height < 10, name
@@ -62,11 +55,7 @@ def test_pictures_fit_the_page(everything):
 
 def test_no_legend_covers_a_panel(everything):
     for name, (figure, _) in everything.items():
-        renderer = figure.canvas.get_renderer()
-        for legend in figure.legends:
-            box = legend.get_window_extent(renderer)
-            assert not any(axis.get_window_extent(renderer).overlaps(box) for axis in figure.axes), name
-        assert not any(axis.get_legend() for axis in figure.axes), name
+        assert legends_are_clear(figure), name
 
 
 def test_every_panel_says_what_its_axes_are(everything):
@@ -99,5 +88,5 @@ def test_a_single_short_series_can_be_drawn(made_up, drawn):
         (law_figures.law_figure, short[0]),
     ):
         _, (png,) = drawn(function, argument)
-        assert size_of(png)[0] > 6 * DRAWN_AT
+        assert size_of(png)[0] > 6 * DOTS_PER_INCH
     assert law_figures.shown_contexts(4) == (3,)

@@ -5,8 +5,6 @@ llmworld_jax is imported inside the functions, because jaxtyping's checker must 
 """
 
 import functools
-import importlib
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -217,35 +215,12 @@ def made_up_study() -> Callable[..., Any]:
     return make
 
 
-DOTS_PER_INCH = 60  # of the drawings in tests: layout counts, not detail
-MODULES = ("map", "date", "layer", "control", "holdout", "curve", "neuron")
-
-
 @pytest.fixture(scope="session")
-def sketched() -> Any:
-    """``sketched(function, *arguments) -> (figure, the PNG made of it)``; each is drawn once a session."""
-    import matplotlib.pyplot as plt
+def sketched(drawn) -> Any:
+    """``sketched(function, *arguments) -> (figure, the PNG made of it)``, of functions that make one picture."""
 
-    made: list[Any] = []
-    known: dict[tuple, Any] = {}
+    def sketch(function: Callable, *arguments: Any) -> Any:
+        figures, pngs = drawn(function, *arguments)
+        return figures[-1], pngs[0]
 
-    def keep(figure: Any) -> bytes:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-        made.append(figure)
-        return buffer.getvalue()
-
-    def draw(function: Callable, *arguments: Any) -> Any:
-        key = (function, *map(id, arguments))
-        if key not in known:
-            made.clear()
-            png = function(*arguments)
-            known[key] = made[-1], png, arguments  # the arguments are kept, so that no other gets their id
-        return known[key][:2]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plt.rcParams, "figure.max_open_warning", 0)  # all are kept until the end
-        for name in MODULES:
-            patch.setattr(importlib.import_module(f"llmworld_jax.experiments.space_time.{name}_figures"), "png", keep)
-        yield draw
-    plt.close("all")
+    return sketch

@@ -1,7 +1,5 @@
 """All pictures of made-up results: that they are pictures, that they repeat, and that they fit the page."""
 
-import struct
-
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -17,14 +15,9 @@ from llmworld_jax.experiments.space_time import (
     neuron_figures,
 )
 
+from ..drawing import DOTS_PER_INCH, legends_are_clear, size_of
+
 pytestmark = pytest.mark.slow  # one interpreter is enough
-
-DRAWN_AT = 60  # dots per inch, see conftest.py
-
-
-def size_of(png: bytes) -> tuple[int, int]:
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return struct.unpack(">II", png[16:24])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +43,7 @@ def everything(made_up_study, sketched):
 
 def test_pictures_fit_the_page(everything):
     for name, (figure, png) in everything.items():
-        assert size_of(png)[0] == figure_style.WIDTH * DRAWN_AT, name
+        assert size_of(png)[0] == figure_style.WIDTH * DOTS_PER_INCH, name
         drawn = figure.get_tightbbox()
         assert 6.0 < drawn.width < 1.03 * figure_style.WIDTH, name
         assert 2 < drawn.height < 9, name
@@ -58,11 +51,7 @@ def test_pictures_fit_the_page(everything):
 
 def test_no_legend_covers_a_panel(everything):
     for name, (figure, _) in everything.items():
-        renderer = figure.canvas.get_renderer()
-        for legend in figure.legends:
-            box = legend.get_window_extent(renderer)
-            assert not any(axis.get_window_extent(renderer).overlaps(box) for axis in figure.axes), name
-        assert not any(axis.get_legend() for axis in figure.axes), name
+        assert legends_are_clear(figure), name
 
 
 def test_every_panel_says_what_its_axes_are(everything):
