@@ -18,16 +18,21 @@ _LOOKS = {
 
 
 def certificate_figure(c: Causal, k: int = 0) -> bytes:
-    """Answer, divergence and read-out against the dose, and the effect against depth; certificate ``k``."""
+    """Answer, divergence and read-out against the dose, and the effect against depth; certificate ``k``.
+
+    Without a question that has answers of one token there is no answer to draw: divergence and read-out only.
+    """
     found = c.certificates[k]
+    rows = 2 if found.measured else 1
     plt = pyplot()
     with plt.rc_context(RC):
-        figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.4), layout="constrained")
-        _answer_panel(axes[0, 0], c, found)
+        figure, axes = plt.subplots(rows, 2, figsize=(WIDTH, 2.7 * rows), squeeze=False, layout="constrained")
         _divergence_panel(axes[0, 1], found)
-        _read_out_panel(axes[1, 0], found)
-        _depth_panel(axes[1, 1], c, found)
-        for axis in (axes[0, 0], axes[0, 1], axes[1, 0]):
+        _read_out_panel(axes[-1, 0], found)
+        if found.measured:
+            _answer_panel(axes[0, 0], c, found)
+            _depth_panel(axes[1, 1], c, found)
+        for axis in {axes[0, 0], axes[0, 1], axes[-1, 0]}:
             axis.set_xlabel("dose, standard deviations of the target")
         legend_outside(figure, axes.flat, order=("probe's direction",))
         return png(figure)
@@ -47,10 +52,6 @@ def _answer_panel(axis: Any, c: Causal, found: Certificate) -> None:
     panel_title(axis, "What it then says")
     axis.set_ylabel(f"change of {name}" + (f" ({unit})" if unit else ""))
     axis.axhline(0, color="0.8", lw=0.8, zorder=0)
-    if not found.measured:
-        axis.text(0.5, 0.5, "no question with answers\nof one token", ha="center", va="center", color="0.4",
-                  transform=axis.transAxes)  # fmt: skip
-        return
     change = found.score - found.score[:, [int(np.argmin(np.abs(found.doses)))]]
     _curves(axis, found, change.mean(axis=2), "probe's direction")
     if change.shape[2] > 1:
@@ -70,15 +71,11 @@ def _read_out_panel(axis: Any, found: Certificate) -> None:
     panel_title(axis, "What later probes read")
     axis.axhline(0, color="0.8", lw=0.8, zorder=0)
     _curves(axis, found, found.read_out[:, :, -1, 0], "probe's direction")
-    axis.plot(
-        found.doses,
-        found.read_out[0, :, -1, 1],
-        "s--",
-        color=MODEL,
-        ms=3,
-        lw=1.2,
-        label="probe's direction, read at the last token",
-    )
+    at_last = found.read_out[0, :, -1, 1]
+    if np.isfinite(at_last).any():
+        axis.plot(
+            found.doses, at_last, "s--", color=MODEL, ms=3, lw=1.2, label="probe's direction, read at the last token"
+        )
     axis.set_ylabel("read-out after the last block (sd)")
 
 
@@ -90,7 +87,7 @@ def _depth_panel(axis: Any, c: Causal, found: Certificate) -> None:
     if np.isfinite(p.low).all():
         axis.fill_between(layer, p.low, p.high, color=MODEL, alpha=0.18, lw=0)
     axis.plot(layer, p.gain, "o-", color=MODEL, ms=3.6, lw=1.6)
-    if found.measured and found.target == 0 and len(found.slope) > 1:
+    if found.target == 0 and len(found.slope) > 1:
         others = found.slope[1:] / found.sd
         axis.vlines(found.block + 1, others.min(), others.max(), color=FLOOR, lw=5, alpha=0.6)
         axis.plot([found.block + 1], [found.gain], "D", ms=6, color=TRUTH, label="against random steps (grey)")

@@ -83,20 +83,32 @@ def _certificate(c: Causal, k: int, pictures: Pictures) -> Figure:
         if found.passes and last is not None and last < c.profile.block[-1]
         else ""
     )
-    return pictures.figure(
-        f"{c.table.key}_certificate",
-        certificate_figure(c, k),
-        f"Answer, divergence and read-out of {title(c.table.key)} against the dose along the probe's direction, beside "
-        "random steps, and the effect against depth",
+    step = (
         f"The activation of the entity's last token at layer {found.block + 1} moved along the probe's direction "
         "(blue) and along random steps of the same length (grey; brown: within the leading components of the "
-        "activations, the harder control). First: change of the mean answer (band: standard error over entities). "
-        "Second: divergence of the whole next-token law: a direction that matters only for this answer changes little "
-        "else. Third: read-out of the probe after the last block, which keeps part of the step whether or not it is "
-        "used; dashed, at the last token, to which it must have been carried. Fourth: effect of the same step at other "
-        "layers, in standard deviations of the answer for one of dose (band: 95 %, over entities; grey bar: the random "
-        f"steps).{depth}",
+        "activations, the harder control)."
     )
+    heard = "divergence of the whole next-token law: a direction that matters only for this answer changes little else."
+    read = (
+        "read-out of the probe after the last block, which keeps part of the step whether or not it is used; dashed, "
+        "at the last token, to which it must have been carried."
+    )
+    name, drawn = f"{c.table.key}_certificate", certificate_figure(c, k)
+    if not found.measured:
+        return pictures.figure(
+            name, drawn,
+            f"Divergence and read-out of {title(c.table.key)} against the dose along the probe's direction, beside "
+            "random steps",
+            f"{step} Left: {read} Right: {heard}",
+        )  # fmt: skip
+    return pictures.figure(
+        name, drawn,
+        f"Answer, divergence and read-out of {title(c.table.key)} against the dose along the probe's direction, beside "
+        "random steps, and the effect against depth",
+        f"{step} First: change of the mean answer (band: standard error over entities). Second: {heard} Third: {read} "
+        "Fourth: effect of the same step at other layers, in standard deviations of the answer for one of dose (band: "
+        f"95 %, over entities; grey bar: the random steps).{depth}",
+    )  # fmt: skip
 
 
 def _table(c: Causal) -> Table:

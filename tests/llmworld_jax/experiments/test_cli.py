@@ -341,3 +341,12 @@ def test_a_killed_process_goes_on_and_equals_one_that_was_not(
         assert llmworld(*call, "--name", "whole")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert Path("runs/killed/arrays.npz").read_bytes() == Path("runs/whole/arrays.npz").read_bytes()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    run = subprocess.Popen(command("entities"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stderr is not None
+    run.stdout.close()
+    assert run.stderr.read() == ""
+    assert run.wait() == 141

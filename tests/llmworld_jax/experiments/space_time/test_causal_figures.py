@@ -89,10 +89,12 @@ def test_each_control_has_its_look_and_is_named_once(kept):
     assert len(labels) == len(set(labels))
 
 
-def test_nothing_asked_is_said_in_the_place_of_a_curve(kept):
+def test_without_a_question_only_what_was_measured_is_drawn(kept):
     figure = kept(causal_figures.certificate_figure, made_up(measured=False))
-    assert "no question" in figure.axes[0].texts[0].get_text()
-    assert np.isfinite(line_of(figure.axes[2], "probe's direction")).all()
+    later, heard = figure.axes
+    assert "read-out" in later.get_ylabel()
+    assert "KL" in heard.get_ylabel()
+    assert np.isfinite(line_of(later, "probe's direction")).all()
 
 
 def test_pins_and_ablations_are_those_given(kept):

