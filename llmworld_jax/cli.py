@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from .commands import Command, Dynamics, Entities, Laws, Models, SpaceTime
+from .commands import Command, Dynamics, Entities, Kept, Laws, Models, SpaceTime
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(141) from None
     except KeyboardInterrupt:
         kept = "finished parts are kept, the same command goes on from there"
-        resumes = isinstance(command, Dynamics | SpaceTime)
+        resumes = isinstance(command, Kept)
         sys.stderr.write(f"\nllmworld: stopped; {kept if resumes else 'nothing was written'}\n")
         raise SystemExit(130) from None
 
@@ -86,9 +86,7 @@ def _dynamics(command: Dynamics) -> None:
     print("\n".join(finished(store, dynamics.arrays_of(results), page, summary_table(results), verdicts)))
 
 
-def _run_folder(
-    command: Dynamics | SpaceTime, kind: str, asked: dict, loaded: "LoadedModel", made_by: dict, size: int
-) -> "RunStore":
+def _run_folder(command: Kept, kind: str, asked: dict, loaded: "LoadedModel", made_by: dict, size: int) -> "RunStore":
     """The folder of the run that answers ``asked``, made or taken up again; ``size`` bytes must find room in it."""
     from .content import content_hash
     from .files import require_room

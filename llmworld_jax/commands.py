@@ -1,6 +1,6 @@
 """What the command line accepts: one frozen dataclass a command, whose fields are its flags."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +13,25 @@ from .experiments.space_time.config import SpaceTimeConfig
 
 
 @dataclass(frozen=True)
-class Dynamics(DynamicsConfig):
-    """Simulate systems, let the model read them, and compare its law of every next value with the true one."""
+class Kept:
+    """Where a run is kept, in every command that keeps one."""
 
     name: str | None = None
     """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
     runs: Path = Path("runs")
     """Where runs are kept."""
+
+
+@dataclass(frozen=True)
+class Dynamics(Kept, DynamicsConfig):
+    """Simulate systems, let the model read them, and compare its law of every next value with the true one."""
+
     suite: str | None = None
     """In the place of --system: ``paper`` (the systems of arXiv 2402.00795), ``new`` (others) or ``all``."""
 
     def config(self) -> DynamicsConfig:
         """What is to be run, checked. Raises InputError."""
-        own = ("name", "runs", "suite")
-        config = DynamicsConfig(**{k: v for k, v in asdict(self).items() if k not in own})
+        config = DynamicsConfig(**{k: getattr(self, k) for k in DynamicsConfig.__dataclass_fields__})
         if self.suite is not None:
             if self.system != DEFAULT_SYSTEMS:
                 raise InputError("--suite and --system", "one of them", "Leave one out")
@@ -35,13 +40,8 @@ class Dynamics(DynamicsConfig):
 
 
 @dataclass(frozen=True)
-class SpaceTime(SpaceTimeConfig):
+class SpaceTime(Kept, SpaceTimeConfig):
     """Probe a model's activations for places and dates, beside every control."""
-
-    name: str | None = None
-    """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
-    runs: Path = Path("runs")
-    """Where runs are kept."""
 
     def config(self) -> SpaceTimeConfig:
         """What is to be run, checked. Raises InputError."""

@@ -35,9 +35,8 @@ def ridge(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     import space_time_peers as peers
     from threadpoolctl import threadpool_info, threadpool_limits
 
-    loaded = ours.model()
-    names = ours.cities(loaded, args.names)
-    rows, grid = ours.residual_rows(loaded.model, names), ours.ratios(args.penalties)
+    rows, names = _random_rows(args.names) if args.random_rows else _city_rows(args.names)
+    grid = ours.ratios(args.penalties)
     spread = names.targets[~names.test].std(axis=0)
     scaled = names.targets / spread
     sides: dict[str, Callable[[], Any]] = {
@@ -69,7 +68,25 @@ def ridge(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
             out.append(Row(title, seconds(times[mine]), f"{seconds(times[theirs])} ({said})", ratio, *bar))
     pools = [{k: pool.get(k) for k in ("internal_api", "num_threads", "architecture")} for pool in threadpool_info()]
     facts = {name: t.summary() | {"first_call_s": first[name][1]} for name, t in times.items()}
-    return out, facts | {"differences": differences, "thread_pools": pools}
+    return out, facts | {"differences": differences, "thread_pools": pools, "device": ours.device()}
+
+
+def _city_rows(count: int) -> tuple[np.ndarray, Any]:
+    import space_time_ours as ours
+
+    loaded = ours.model()
+    names = ours.cities(loaded, count)
+    return ours.residual_rows(loaded.model, names), names
+
+
+def _random_rows(count: int) -> tuple[np.ndarray, Any]:
+    """As many and as wide as the default model's, of falling variance, for machines without the model."""
+    import space_time_ours as ours
+
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(31, count, 576)).astype(np.float32) * np.linspace(1, 0.01, 576, dtype=np.float32)
+    targets = rows[0, :, :2].astype(np.float64) + random.normal(size=(count, 2))
+    return rows, ours.Names(None, targets, np.arange(count) >= 4 * count // 5)
 
 
 def large(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
@@ -114,6 +131,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=3000)
     parser.add_argument("--large", type=int, default=40_000)
     parser.add_argument("--penalties", type=int, default=25)
+    parser.add_argument("--random-rows", action="store_true", help="ridge of made-up rows, without the model")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64, 128], help="of names, for torch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)

@@ -76,6 +76,11 @@ def model() -> LoadedModel:
     return load(DEFAULT)
 
 
+def device() -> str:
+    """What jax computes on."""
+    return jax.devices()[0].device_kind
+
+
 def residual_rows(model: Any, names: Names) -> np.ndarray:
     """``[layer, name, width]``, as the experiment reads them."""
     return space_time_rows.residual_rows(model, names.prompts, lambda _: None, "")

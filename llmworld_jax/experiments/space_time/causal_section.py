@@ -89,25 +89,23 @@ def _certificate(c: Causal, k: int, pictures: Pictures) -> Figure:
         "activations, the harder control)."
     )
     heard = "divergence of the whole next-token law: a direction that matters only for this answer changes little else."
-    read = (
-        "read-out of the probe after the last block, which keeps part of the step whether or not it is used; dashed, "
-        "at the last token, to which it must have been carried."
-    )
+    read = "read-out of the probe after the last block, which keeps part of the step whether or not it is used"
     name, drawn = f"{c.table.key}_certificate", certificate_figure(c, k)
     if not found.measured:
         return pictures.figure(
             name, drawn,
             f"Divergence and read-out of {title(c.table.key)} against the dose along the probe's direction, beside "
             "random steps",
-            f"{step} Left: {read} Right: {heard}",
+            f"{step} Left: {read}. Right: {heard}",
         )  # fmt: skip
     return pictures.figure(
         name, drawn,
         f"Answer, divergence and read-out of {title(c.table.key)} against the dose along the probe's direction, beside "
         "random steps, and the effect against depth",
-        f"{step} First: change of the mean answer (band: standard error over entities). Second: {heard} Third: {read} "
-        "Fourth: effect of the same step at other layers, in standard deviations of the answer for one of dose (band: "
-        f"95 %, over entities; grey bar: the random steps).{depth}",
+        f"{step} First: change of the mean answer (band: standard error over entities). Second: {heard} Third: {read}; "
+        "dashed, at the last token, to which it must have been carried. Fourth: effect of the same step at other "
+        "layers, in standard deviations of the answer for one of dose (band: 95 %, over entities; grey bar: the random "
+        f"steps).{depth}",
     )  # fmt: skip
 
 

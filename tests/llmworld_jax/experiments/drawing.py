@@ -15,7 +15,10 @@ DOTS_PER_INCH = 60  # of the drawings in tests: layout counts, not detail
 MODULES = (
     *("learning_figures", "scaling_figures", "law_figures", "tree_figure", "state_figures", "transition_figures"),
     *("calibration_figures", "series_figures"),
-    *(f"space_time.{name}_figures" for name in ("map", "date", "layer", "control", "holdout", "curve", "neuron")),
+    *(
+        f"space_time.{name}_figures"
+        for name in ("map", "date", "layer", "control", "holdout", "curve", "neuron", "causal")
+    ),
 )
 
 

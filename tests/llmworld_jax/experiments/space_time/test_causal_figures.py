@@ -44,21 +44,13 @@ def made_up(measured: bool = True) -> Causal:
 
 
 @pytest.fixture
-def kept(monkeypatch):
+def kept(sketched):
     """``kept(function, *arguments) -> the figure``, before it becomes bytes."""
 
     def draw(function, *arguments):
-        figures = []
-        real = causal_figures.png
-
-        def keep(figure):
-            figures.append(figure)
-            return real(figure)
-
-        monkeypatch.setattr(causal_figures, "png", keep)
-        data = function(*arguments)
+        figure, data = sketched(function, *arguments)
         assert data.startswith(b"\x89PNG")
-        return figures[0]
+        return figure
 
     return draw
 
