@@ -71,8 +71,8 @@ def _read_out_panel(axis: Any, found: Certificate) -> None:
     panel_title(axis, "What later probes read")
     axis.axhline(0, color="0.8", lw=0.8, zorder=0)
     _curves(axis, found, found.read_out[:, :, -1, 0], "probe's direction")
-    at_last = found.read_out[0, :, -1, 1]
-    if np.isfinite(at_last).any():
+    if found.measured:  # else the name is all that is read, and its last token the last of all
+        at_last = found.read_out[0, :, -1, 1]
         axis.plot(
             found.doses, at_last, "s--", color=MODEL, ms=3, lw=1.2, label="probe's direction, read at the last token"
         )

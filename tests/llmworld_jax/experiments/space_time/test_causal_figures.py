@@ -78,6 +78,7 @@ def test_each_control_has_its_look_and_is_named_once(kept):
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "probe's direction"
     assert {"random step", "random step among activations"} <= set(labels)
+    assert "probe's direction, read at the last token" in labels
     assert len(labels) == len(set(labels))
 
 
@@ -87,6 +88,7 @@ def test_without_a_question_only_what_was_measured_is_drawn(kept):
     assert "read-out" in later.get_ylabel()
     assert "KL" in heard.get_ylabel()
     assert np.isfinite(line_of(later, "probe's direction")).all()
+    assert not any("last token" in text.get_text() for text in figure.legends[0].get_texts())
 
 
 def test_pins_and_ablations_are_those_given(kept):
