@@ -49,7 +49,8 @@ def test_mass_and_density_are_powers_that_agree_on_equal_cells(seed, temperature
     even = np.exp(np.asarray(density_temperature(log_mass, jnp.linspace(0.0, 3.0, 7), temperature)))
     np.testing.assert_allclose(even, by_mass, rtol=2e-4, atol=1e-6)
     if temperature != 1:
-        assert np.abs(mixed - by_mass).max() > 1e-3
+        # By their ratios: where nearly all mass is in one cell, the differences are small.
+        assert not np.allclose(mixed, by_mass, rtol=1e-2, atol=1e-12)
 
 
 def test_all_three_are_the_identity_at_one_and_laws_with_empty_cells_stay_laws():

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from llmworld_jax.experiments.space_time import flat_gif, layer_animation
+from llmworld_jax.experiments import flat_gif
+from llmworld_jax.experiments.space_time import layer_animation
 
 pytestmark = pytest.mark.slow  # one interpreter is enough
 

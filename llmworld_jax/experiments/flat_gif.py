@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..animation import encoded
+from .animation import encoded
 
 SHADES = (0.12, 0.3, 0.5, 0.75, 1.0)
 """Shares of a colour, the rest white."""
