@@ -177,6 +177,7 @@ def best_of_scipy(law: np.ndarray, n: int) -> float:
     return min(optimize.minimize(divergence, s, method="L-BFGS-B", bounds=bounds).fun for s in starts)
 
 
+@pytest.mark.once
 def test_a_law_that_no_kernel_gives_is_approached_as_far_as_scipy_can():
     with jax.enable_x64(True):
         counts, edges = counts_at(*CONTEXTS), jnp.asarray(EDGES)

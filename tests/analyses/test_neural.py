@@ -47,6 +47,7 @@ def test_every_row_is_a_law_and_one_item_is_no_pair():
     np.testing.assert_allclose(laws()[0], -np.log(100), rtol=1e-4)
 
 
+@pytest.mark.once
 def test_a_network_learns_the_map_that_no_line_can():
     values, mean = noisy_map()
     network = float(jnp.mean(distances(laws()[-1], mean[160:])))

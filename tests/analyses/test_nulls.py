@@ -116,6 +116,7 @@ def test_autoregression_is_never_sharper_than_the_grid_and_survives_a_constant_p
         assert float(sharpest.mean) == pytest.approx(float(values[-1]), abs=0.1)
 
 
+@pytest.mark.once
 def test_every_null_learns_its_own_model_class():
     """x_t = 5 + 0.9 (x − 5) + 0.36 ε: the line reaches its floor, the histogram only the stationary law."""
     rng = np.random.default_rng(2)

@@ -57,6 +57,7 @@ def test_a_noisy_quadratic_map_is_learned_and_no_line_can():
     assert float(jnp.mean(line)) > 0.3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "pattern", [[3.15], [3.15, 6.25], [8.35, 8.45, 8.55], [3.15] * 59 + [9.95], [8.05, 8.15] * 29 + [8.25, 0.05]]
 )

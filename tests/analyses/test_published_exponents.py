@@ -115,6 +115,7 @@ def test_the_other_two_estimators(estimates, name, slope, exponent, exponent_err
     assert found.low[1] < exponent < found.high[1]
 
 
+@pytest.mark.once
 def test_intervals_say_which_estimators_disagree(estimates):
     """Published −0.54, −0.48, −0.88. Noisy logistic: all three within each other's reach, a power law as far as can be
     seen. The others end in a plateau: the slope and the exponent of the decay exclude each other."""

@@ -34,6 +34,7 @@ def alone(model):
     return read
 
 
+@pytest.mark.once
 def test_padded_batches_equal_unpadded_single_runs(model, alone):
     got = collect(model, PROMPTS, LAST, sites=("resid_post", "mlp_act"), tokens=48)
     for site in ("resid_post", "mlp_act"):

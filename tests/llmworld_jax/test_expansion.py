@@ -44,6 +44,7 @@ def distance(a, b):
     return 0.5 * jnp.sum(jnp.abs(jnp.exp(a) - jnp.exp(b)), axis=-1)
 
 
+@pytest.mark.once
 def test_with_every_prefix_it_is_the_complete_law():
     c = codec((3, 2, 1, 1), 2)
     prompt = with_forecast(c.prompt(np.array([5, 0, 127, 77])))
@@ -79,6 +80,7 @@ def test_what_is_missing_for_want_of_prefixes_is_reported():
     assert jnp.all(off > 0.01)
 
 
+@pytest.mark.once
 def test_chunks_do_not_matter_and_vmap_over_series_is_a_loop():
     model = tiny(sharpness=6.0)
     prompts = [DECIMAL.prompt(np.roll(CODES, shift) // (shift + 1)) for shift in range(2)]

@@ -137,6 +137,7 @@ def test_tree_equals_running_every_prefix_again_in_float32(case: str, changes: d
     close(laws.off_grid, off_grid, 1e-5)
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("double")
 def test_long_prompts_read_enough_of_the_prefix(tiny_llama: Callable) -> None:
     """The prefix is read in buckets of 256 tokens: states on both sides of two borders, in chunks that mix them."""
@@ -224,6 +225,7 @@ def batch_of(codec: NumberCodec, items: int) -> Prompt:
     return Prompt(*(np.stack(x) for x in zip(*prompts, strict=True)))
 
 
+@pytest.mark.once
 def test_vmap_over_series_equals_a_loop(tiny_llama: Callable) -> None:
     """With the layout batched too; and over models, with the layout shared."""
     model, codec, _ = build("two_digits_base_3", tiny_llama)
@@ -292,6 +294,7 @@ def functional(model: Llama, codec: NumberCodec, prompt: Prompt, remat: bool, sk
     return value
 
 
+@pytest.mark.once
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(
     "start", [(3,), pytest.param((), marks=pytest.mark.slow)], ids=["start_token", "no_start_token"]

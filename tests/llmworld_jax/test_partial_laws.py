@@ -66,6 +66,7 @@ def test_evaluates_no_more_prefixes_than_the_paper(mode, depth, nodes):
     assert refinement(10, depth, mode).level.size == nodes
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("precision", "mode", "depth", "base"), GRIDS)
 def test_is_the_mixed_resolution_view_of_the_complete_law(precision, mode, depth, base):
     c = codec(precision, base)

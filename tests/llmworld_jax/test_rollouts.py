@@ -132,6 +132,7 @@ def test_every_sampled_path_is_a_path_of_the_laws_of_its_own_past(tiny: Llama) -
     np.testing.assert_allclose(jax.nn.logsumexp(found.log_mass, axis=-1), 0, atol=1e-5)
 
 
+@pytest.mark.once
 def test_log_probabilities_add_up_to_the_joint_law_of_the_continuation(tiny: Llama) -> None:
     codec = toy_codec()
     past = codec.codes(history(codec).tokens)

@@ -58,6 +58,7 @@ def test_a_planted_kernel_its_exponent_and_its_display_units_are_found():
     assert not story.fit.at_bound.any()
 
 
+@pytest.mark.once
 def test_the_estimators_are_those_of_the_analyses_at_the_same_items():
     story = told()
     counts = np.stack([np.bincount(samples()[:n], minlength=BINS) for n in CONTEXTS])

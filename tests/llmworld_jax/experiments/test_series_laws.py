@@ -171,6 +171,7 @@ def test_a_place_that_cannot_be_written_is_found_before_the_model_is_loaded(llmw
         assert f"{out.removesuffix('/laws.npz')}. Expected a file in a folder that can be written" in err
 
 
+@pytest.mark.once
 def test_a_series_is_continued_and_what_was_hidden_scores_it(laws_of, place_of_its_own):
     _, out = laws_of(VALUES, "--horizon", 3, "--paths", 4, "--hold-out", "--precision", 1)
     arrays = load_arrays("laws.forecast.npz")

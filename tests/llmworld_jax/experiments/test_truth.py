@@ -140,6 +140,7 @@ def test_both_written_values_of_a_state_are_blurred(name, compiled_as_in_tests):
         np.testing.assert_allclose(truth.quantised_mass[0, t], counts / counts.sum(), atol=0.012)
 
 
+@pytest.mark.once
 def test_floors_fall_with_every_digit_and_chains_have_none(compiled_as_in_tests):
     batch, paths = batch_of("brownian_motion")
     grids = grids_of(batch, paths)

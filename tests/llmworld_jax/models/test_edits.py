@@ -122,6 +122,7 @@ def test_a_sweep_over_layers_directions_and_strengths_compiles_once_and_vmap_equ
     assert np.abs(neuron(3) - neuron(4)).max() > 1e-6
 
 
+@pytest.mark.once
 def test_the_gradient_with_respect_to_a_direction_is_the_finite_difference(model):
     start, step = jnp.asarray(RANDOM.normal(size=32)), jnp.asarray(RANDOM.normal(size=32))
 
