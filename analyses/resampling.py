@@ -159,7 +159,7 @@ def resampled_interval(
     if num_trajectories < 2:
         raise ValueError(f"interval: got {num_trajectories} trajectories; expected at least 2; use 5 or more")
     widening = math.sqrt(num_trajectories / (num_trajectories - 1))
-    reach = _student_quantile(high, num_trajectories - 1) * widening
+    reach = student_quantile(high, num_trajectories - 1) * widening
     if method in ("expanded", "outer"):
         low = 0.5 * math.erfc(reach / math.sqrt(2))
         high = 1 - low
@@ -177,7 +177,7 @@ def resampled_interval(
     return Band(centre, *jax.tree.transpose(jax.tree.structure(centre), jax.tree.structure((0, 0)), pairs))
 
 
-def _student_quantile(probability: float, degrees_of_freedom: int) -> float:
+def student_quantile(probability: float, degrees_of_freedom: int) -> float:
     """Where Student's distribution function is ``probability``; a plain number: levels are chosen before tracing.
 
     P(|T| < √ν tan θ) is a finite sum of powers of cos θ for whole ν (Abramowitz and Stegun 26.7.3–4); θ is bisected.

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .resampling import Band, _student_quantile
+from .resampling import Band, student_quantile
 
 
 def mean_interval(values: Float[Array, " n"], *, coverage: float = 0.95) -> Band:
@@ -20,5 +20,5 @@ def mean_interval(values: Float[Array, " n"], *, coverage: float = 0.95) -> Band
     mean = jnp.mean(values)
     if n < 2:
         return Band(mean, jnp.full_like(mean, jnp.nan), jnp.full_like(mean, jnp.nan))
-    half = _student_quantile((1 + coverage) / 2, n - 1) * jnp.std(values, ddof=1) / jnp.sqrt(float(n))
+    half = student_quantile((1 + coverage) / 2, n - 1) * jnp.std(values, ddof=1) / jnp.sqrt(float(n))
     return Band(mean, mean - half, mean + half)

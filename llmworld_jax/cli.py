@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from .commands import Command, Dynamics, Entities, Kept, Laws, Models, SpaceTime
+from .commands import Command, Dynamics, Entities, Graph, Kept, Laws, Models, SpaceTime
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -43,10 +43,17 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _run(command: Dynamics | Laws | SpaceTime | Entities | Models) -> None:
+def _run(command: Command) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait for a busy core
     _keep_compiled_programs()
-    actions = {Dynamics: _dynamics, Laws: _laws, SpaceTime: _space_time, Entities: _entities, Models: _models}
+    actions = {
+        Dynamics: _dynamics,
+        Laws: _laws,
+        SpaceTime: _space_time,
+        Graph: _graph,
+        Entities: _entities,
+        Models: _models,
+    }
     actions[type(command)](command)  # type: ignore[operator]
 
 
@@ -156,6 +163,27 @@ def _space_time(command: SpaceTime) -> None:
     results = tuple(one.results for one in found.datasets)
     verdicts = [f"{r.table.key}: {r.verdict}" for r in results]
     print("\n".join(finished(store, space_time.arrays_of(found), page, summary_table(results), verdicts)))
+
+
+def _graph(command: Graph) -> None:
+    from .experiments.closing import finished
+    from .experiments.graph_tracing import graph_tracing, study
+    from .experiments.graph_tracing.report import write_report
+    from .experiments.graph_tracing.summary import summary_table
+    from .models.catalogue import load
+    from .provenance import provenance
+
+    began = time.monotonic()
+    config = command.config()
+    loaded = load(config.model, dtype=config.dtype)
+    studies = study.prepare(config, loaded)
+    made_by = provenance(**graph_tracing.provenance_of(config, loaded, studies))
+    room = graph_tracing.bytes_needed(config, loaded, studies)
+    store = _run_folder(command, "graph", asdict(config), loaded, made_by, room)
+    found = graph_tracing.run(config, loaded, studies, store, _timed(began))
+    page = write_report(store.folder, config, found, made_by)
+    verdicts = [f"{r.study.key}: {text}" for r in found for _, text in r.verdicts]
+    print("\n".join(finished(store, graph_tracing.arrays_of(found), page, summary_table(found), verdicts)))
 
 
 def _entities(command: Entities) -> None:

@@ -8,6 +8,7 @@ import tyro
 
 from .errors import InputError
 from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
+from .experiments.graph_tracing.config import GraphConfig
 from .experiments.series_config import LawsConfig
 from .experiments.space_time.config import SpaceTimeConfig
 
@@ -49,6 +50,15 @@ class SpaceTime(Kept, SpaceTimeConfig):
 
 
 @dataclass(frozen=True)
+class Graph(Kept, GraphConfig):
+    """Let a model read random walks over words, and see whether the graph appears, beside every control."""
+
+    def config(self) -> GraphConfig:
+        """What is to be run, checked. Raises InputError."""
+        return GraphConfig(**{k: getattr(self, k) for k in GraphConfig.__dataclass_fields__}).check()
+
+
+@dataclass(frozen=True)
 class Laws(LawsConfig):
     """The law of every next value of your own series."""
 
@@ -82,6 +92,7 @@ Command = (
     Annotated[Dynamics, tyro.conf.subcommand("dynamics")]
     | Annotated[Laws, tyro.conf.subcommand("laws")]
     | Annotated[SpaceTime, tyro.conf.subcommand("space-time")]
+    | Annotated[Graph, tyro.conf.subcommand("graph")]
     | Annotated[Entities, tyro.conf.subcommand("entities")]
     | Annotated[Models, tyro.conf.subcommand("models")]
 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..axes import require_sites
 
@@ -34,7 +34,8 @@ class Edit:
         site: a name of ``axes.SITES``.
         layer: ``[]``, which block, 0 first.
         at: ``[position]`` or ``[]``, the strength at each position: 0 leaves it alone, 1 edits it.
-        keep: ``[width]``, factor of every coordinate of the activation.
+        keep: ``[width]``, factor of every coordinate of the activation; or ``[layer, width]``, one row a block, and
+            the edit is of every block, whatever ``layer`` says.
         basis: ``[rank, width]``, orthonormal rows that are projected out; none by default.
         value: ``[width]`` or ``[position, width]``, what is added.
 
@@ -92,6 +93,13 @@ def ablate_head(layer: ArrayLike, head: ArrayLike, num_heads: int, head_dim: int
     return _edit("z", layer, at, other.astype(jnp.float32), jnp.zeros(other.shape, jnp.float32))
 
 
+def silence_heads(silenced: Bool[Array, "layer head"], head_dim: int, at: ArrayLike = 1.0) -> Edit:
+    """The outputs of many heads, in any blocks, set to zero: one edit, so that another choice compiles nothing."""
+    keep = jnp.repeat(~silenced, head_dim, axis=1).astype(jnp.float32)
+    none = jnp.zeros((0, keep.shape[-1]), keep.dtype)
+    return Edit("z", jnp.asarray(-1, jnp.int32), jnp.asarray(at), keep, none, jnp.zeros(keep.shape[-1], keep.dtype))
+
+
 def _edit(site: str, layer: ArrayLike, at: ArrayLike, keep: Array, value: Array, basis: Array | None = None) -> Edit:
     none = jnp.zeros((0, keep.shape[-1]), keep.dtype)
     return Edit(site, jnp.asarray(layer, jnp.int32), jnp.asarray(at), keep, none if basis is None else basis, value)
@@ -110,11 +118,13 @@ def apply_edits(
 def _applied(x: Array, layer: Array, edit: Edit) -> Array:
     wide = jnp.promote_types(x.dtype, jnp.float32)
     old = x.astype(wide)
-    new = old * edit.keep.astype(wide) + edit.value.astype(wide)
+    everywhere = edit.keep.ndim == 2
+    keep = edit.keep[layer] if everywhere else edit.keep
+    new = old * keep.astype(wide) + edit.value.astype(wide)
     if edit.basis.shape[0]:
         basis = edit.basis.astype(wide)
         inside = jnp.matmul(old, basis.T, precision="highest")
         new = new - jnp.matmul(inside, basis, precision="highest")
     # Both ends are exact: strength 0 gives back x itself, strength 1 the edit itself.
-    strength = jnp.reshape(edit.at.astype(wide) * (layer == edit.layer), (-1, 1))
+    strength = jnp.reshape(edit.at.astype(wide) * (everywhere | (layer == edit.layer)), (-1, 1))
     return ((1 - strength) * old + strength * new).astype(x.dtype)

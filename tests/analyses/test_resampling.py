@@ -6,7 +6,7 @@ from scipy import stats
 
 import analyses
 from analyses import bootstrap, bootstrap_band, fit_power_law, quantile_band, resampled_interval
-from analyses.resampling import _student_quantile, centre_and_resamples
+from analyses.resampling import student_quantile, centre_and_resamples
 
 log_log_slope = jax.jit(analyses.log_log_slope, static_argnames="num_bins")
 
@@ -81,10 +81,10 @@ def test_the_interval_of_an_exponent_covers_the_planted_one(fit):
 
 
 @pytest.mark.parametrize("dof", [1, 2, 3, 4, 9, 30, 101])
-def test_student_quantiles_are_those_of_the_law(dof):
+def teststudent_quantiles_are_those_of_the_law(dof):
     for probability in (1e-4, 0.05, 0.5, 0.9, 0.975, 0.9995):
         expected = stats.t.ppf(probability, dof)
-        assert _student_quantile(probability, dof) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        assert student_quantile(probability, dof) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_the_intervals_are_what_they_say():

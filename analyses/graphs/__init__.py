@@ -1,0 +1,115 @@
+"""In-context graphs: energy, geometry, behaviour, and what could explain them. Arrays in, numbers out."""
+
+from .alignment import Components, Procrustes, principal_components, procrustes, subspace_alignment
+from .behaviour import (
+    ExposureSplit,
+    RuleFollowing,
+    chance,
+    exposure_split,
+    moving_average,
+    pooled,
+    rule_following,
+    walked_edges,
+)
+from .counting import bigram_laws, law_divergence, memorisation_curve, seen_before
+from .energy import (
+    complement_ratio,
+    component_ratio,
+    cosine_ratio,
+    dirichlet_energy,
+    dirichlet_ratio,
+    energy_per_edge,
+    ratio_bound,
+    ratio_of_distances,
+    squared_distances,
+    standardised_ratio,
+)
+from .geometry import (
+    DistanceCorrelations,
+    distance_correlations,
+    distance_dependence,
+    edge_auc,
+    path_lengths,
+    reconstruction_precision,
+    resistance_distances,
+)
+from .hyperbolicity import delta_hyperbolicity, plane_stress, stress
+from .laplacian import Modes, laplacian, laplacian_modes, mode_groups, spectral_embedding
+from .mixing import AdditiveBigram, additive_bigram, neighbour_mixing
+from .ordering import PowerLaw, energy_time, size_power_law
+from .percolation import component_sizes, edge_coverage, first_time, largest_component, susceptibility
+from .relabelling import RelabellingNull, permutation_null, ratio_null, relabellings
+from .spectrum import circulant_power, graph_fourier_power
+from .theory import Descent, descend_energy, minimal_energy, minimal_energy_rows
+from .transition import TransitionInterval, TwoSegments, bootstrap_transition, pre_saturation, two_segments
+
+__all__ = [
+    "AdditiveBigram",
+    "Components",
+    "Descent",
+    "DistanceCorrelations",
+    "ExposureSplit",
+    "Modes",
+    "PowerLaw",
+    "Procrustes",
+    "RelabellingNull",
+    "RuleFollowing",
+    "TransitionInterval",
+    "TwoSegments",
+    "additive_bigram",
+    "bigram_laws",
+    "bootstrap_transition",
+    "chance",
+    "circulant_power",
+    "complement_ratio",
+    "component_ratio",
+    "component_sizes",
+    "cosine_ratio",
+    "delta_hyperbolicity",
+    "descend_energy",
+    "dirichlet_energy",
+    "dirichlet_ratio",
+    "distance_correlations",
+    "distance_dependence",
+    "edge_auc",
+    "edge_coverage",
+    "energy_per_edge",
+    "energy_time",
+    "exposure_split",
+    "first_time",
+    "graph_fourier_power",
+    "laplacian",
+    "laplacian_modes",
+    "largest_component",
+    "law_divergence",
+    "memorisation_curve",
+    "minimal_energy",
+    "minimal_energy_rows",
+    "mode_groups",
+    "moving_average",
+    "neighbour_mixing",
+    "path_lengths",
+    "permutation_null",
+    "plane_stress",
+    "pooled",
+    "pre_saturation",
+    "principal_components",
+    "procrustes",
+    "ratio_bound",
+    "ratio_null",
+    "ratio_of_distances",
+    "reconstruction_precision",
+    "relabellings",
+    "resistance_distances",
+    "rule_following",
+    "seen_before",
+    "size_power_law",
+    "spectral_embedding",
+    "squared_distances",
+    "standardised_ratio",
+    "stress",
+    "subspace_alignment",
+    "susceptibility",
+    "two_segments",
+    "walked_edges",
+]

@@ -1,0 +1,45 @@
+"""Words with an order of their own: does the context's ring appear beside the calendar's, or was it there before?
+
+Seven points on a circle have three planes in all (steps 1, 2 and 3), whatever was read: once the first plane is the
+calendar, the second must look like another ring. So the power of each plane is compared between sequences that follow
+the graph, sequences that follow another graph, and sequences that follow none.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from analyses import graphs
+from systems.graphs import Graph
+
+from .results import Prior, Reading
+
+CALENDAR = 1
+
+
+def circular_step(graph: Graph) -> int | None:
+    """The step ``s`` when every node is joined to those ``s`` before and after it, and to no other."""
+    number = graph.num_nodes
+    for step in range(1, (number + 1) // 2):
+        wanted = np.zeros((number, number))
+        for node in range(number):
+            wanted[node, (node + step) % number] = wanted[node, (node - step) % number] = 1
+        if np.array_equal(wanted, np.asarray(graph.adjacency)):
+            return step
+    return None
+
+
+def prior_of(readings: dict[str, Reading]) -> Prior:
+    """Power of every circulant plane for each kind of sequence; NaN where a node was not seen."""
+    number = next(iter(readings.values())).means.shape[2]
+    over = jax.jit(jax.vmap(jax.vmap(graphs.circulant_power)))
+    powers = []
+    for reading in readings.values():
+        power = np.asarray(over(jnp.asarray(reading.means)))
+        powers.append(np.where((reading.counts > 0).all(axis=-1)[..., None], power, np.nan))
+    return Prior(tuple(readings), np.arange(1, number // 2 + 1), np.stack(powers))
+
+
+def gain_of_step(prior: Prior, kind: str, step: int, against: str) -> np.ndarray:
+    """``[layer, context]``: share of the variance in the plane of ``step``, above what ``against`` has there."""
+    at = int(np.flatnonzero(prior.steps == step)[0])
+    return prior.power[prior.kinds.index(kind), ..., at] - prior.power[prior.kinds.index(against), ..., at]
