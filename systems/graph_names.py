@@ -66,8 +66,8 @@ def parse_graph(text: str) -> Graph:
     kind, *rest = text.strip().split(":")
     if kind not in GRAPHS:
         raise ValueError(
-            f"Got the graph {text!r}. Expected one like {', '.join(graph_examples())}. Choose one of these, or a CSV file "
-            "of edges."
+            f"Got the graph {text!r}. Expected one like {', '.join(graph_examples())}. Choose one of these, or a CSV "
+            "file of edges."
         )
     named = GRAPHS[kind]
     numbers = rest[0] if rest and rest[0] else named.default

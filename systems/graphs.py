@@ -58,9 +58,7 @@ def _check(a: np.ndarray) -> None:
             f"Got an adjacency of shape {a.shape}. Expected a square of two nodes or more. Give a row to each node."
         )
     if not np.isin(a, (0, 1)).all():
-        raise ValueError(
-            f"Got entries {np.unique(a)[:6]} in the adjacency. Expected 0 and 1. Leave weights out: walks choose evenly."
-        )
+        raise ValueError(f"Got entries {np.unique(a)[:6]} in the adjacency. Expected 0 and 1. Leave weights out.")
     loops = np.flatnonzero(np.diag(a))
     if loops.size:
         raise ValueError(f"Got self-loops at the nodes {_listed(loops)}. Expected none. Remove them.")

@@ -33,7 +33,7 @@ def bigram_laws(
     """
     fade = jnp.exp(-jnp.asarray(decay, jnp.float32))
 
-    def step(carry: tuple[Array, Array], now: Array) -> tuple[tuple[Array, Array], Array]:
+    def step(carry: tuple[Array, Array], now: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         (counts, triples), (first, before, x, time) = carry, now
         real, two = (time >= 1).astype(jnp.float32), (time >= 2).astype(jnp.float32)
         counts = (fade * counts).at[before, x].add(real)

@@ -1,7 +1,7 @@
 r"""The representations that minimise the Dirichlet energy: the Laplacian's own modes.
 
-Rows with given singular values σ₁ > σ₂ > ... have energy :math:`2 \sum_k \sigma_k^2 u_k^\top L u_k`, which is least when
-the largest goes with the smoothest left vector (Ky Fan). With the constant mode excluded (rows centred) the first
+Rows of singular values σ₁ > σ₂ > ... have energy :math:`2 \sum_k \sigma_k^2 u_k^\top L u_k`, which is least when the
+largest goes with the smoothest left vector (Ky Fan). With the constant mode excluded (rows centred) the first
 principal components are then z₂, z₃, ...: theorem 5.1 of Park et al., arXiv 2501.00070.
 """
 

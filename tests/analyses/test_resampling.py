@@ -6,7 +6,7 @@ from scipy import stats
 
 import analyses
 from analyses import bootstrap, bootstrap_band, fit_power_law, quantile_band, resampled_interval
-from analyses.resampling import student_quantile, centre_and_resamples
+from analyses.resampling import centre_and_resamples, student_quantile
 
 log_log_slope = jax.jit(analyses.log_log_slope, static_argnames="num_bins")
 

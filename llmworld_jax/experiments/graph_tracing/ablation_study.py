@@ -4,9 +4,12 @@ As many heads drawn at random are the control for the best; taking out the first
 random plane among them, is the same for the geometry.
 """
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 
 from ...head_scores import head_scores
@@ -76,7 +79,7 @@ def ablation_of(
         means: ``[node, width]`` at ``layer`` (1 first) and the last context.
     """
     none = silence_heads(jnp.zeros(scores[0].shape, bool), model.config.head_dim)
-    edits = {
+    edits: dict[str, tuple[Edit, ...]] = {
         name: (silence_heads(jnp.asarray(heads), model.config.head_dim),)
         for name, heads in silenced_sets(*scores, config.seed).items()
     }
@@ -116,7 +119,8 @@ def _condition(
     legal = (probability * np.asarray(study.graph.adjacency)[items]).sum(axis=-1)
     share = legal / probability.sum(axis=-1)
     scored = sequences.scored[:length]
-    cuts = [np.flatnonzero(scored & (np.arange(length) >= a) & (np.arange(length) < b)) for a, b in zip(bins, bins[1:])]
+    time = np.arange(length)
+    cuts = [np.flatnonzero(scored & (time >= a) & (time < b)) for a, b in itertools.pairwise(bins)]
     means = jnp.asarray(read.sums[:, 0] / np.maximum(read.counts[:, 0], 1)[..., None])
     ratio = jax.vmap(graphs.dirichlet_ratio, in_axes=(0, None, 0))(means, adjacency, jnp.asarray(read.counts[:, 0] > 0))
     return (

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..figure_style import FLOOR, MODEL, OBSERVER, RC, WIDTH, legend_outside, panel_title, png, pyplot
 from .behaviour_study import CLASSES
-from .looks import COUNTED, CONTEXT, color_of, contexts_axis, dashes_of, smoothed
+from .looks import CONTEXT, COUNTED, color_of, contexts_axis, dashes_of, smoothed
 from .results import GraphResults
 
 EXACT = ("#566573", "#99a3a8")

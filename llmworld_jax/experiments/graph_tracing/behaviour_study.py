@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 from systems.graphs import Graph
 
@@ -41,12 +42,10 @@ def behaviour_of(reading: Reading, sequences: Sequences, graph: Graph, seed: int
         return np.where(scored, np.asarray(values), np.nan)
 
     return Behaviour(
-        *(kept(value) for value in (
-            followed.accuracy, followed.node_mass, followed.renormalised, followed.top_valid, followed.backtrack
-        )),
+        **{name: kept(value) for name, value in followed._asdict().items()},
         exposure=_exposure(split, scored, seed),
         chance=float(np.mean([graphs.chance(adjacency, walk) for walk in walks])),
-    )  # fmt: skip
+    )
 
 
 @jax.jit

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+
+from analyses import graphs
 
 from ..figure_style import FLOOR, MODEL, RC, WIDTH, legend_outside, panel_title, png, pyplot
 from .looks import LAYER, color_of, contexts_axis, dashes_of
@@ -76,10 +79,7 @@ def layers_figure(r: GraphResults) -> bytes:
 
 def spectrum_figure(r: GraphResults) -> bytes:
     """Share of the variance of the node means in every group of equal Laplacian eigenvalues."""
-    from analyses import graphs
-
-    values, _ = graphs.laplacian_modes(np.asarray(r.study.graph.adjacency, np.float32))
-    values = np.asarray(values)[1:]
+    values = np.asarray(graphs.laplacian_modes(jnp.asarray(r.study.graph.adjacency)).values)[1:]
     group = np.concatenate(([0], np.cumsum(np.diff(values) > 1e-3)))
     kinds = list(r.geometry)
     plt = pyplot()

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 from systems.graphs import Graph
 
@@ -21,9 +22,8 @@ def geometry_of(reading: Reading, graph: Graph, seed: int) -> Geometry:
     found = {name: np.asarray(value) for name, value in _measured(means, seen, adjacency).items()}
     null = graphs.ratio_null(jax.random.key(seed), _distances(means), adjacency, seen, RELABELLINGS)
     low, high = _interval(reading.resampled)
-    return Geometry(
-        ratio_low=low, ratio_high=high, null_sd=np.asarray(null.sd), z=np.asarray(null.z), p=np.asarray(null.p), **found
-    )
+    found |= {"null_sd": np.asarray(null.sd), "z": np.asarray(null.z), "p": np.asarray(null.p)}
+    return Geometry(ratio_low=low, ratio_high=high, **found)
 
 
 def _interval(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def _one(rows: jax.Array, seen: jax.Array, adjacency: jax.Array) -> dict[str, ja
 @jax.jit
 def _measured(means: jax.Array, seen: jax.Array, adjacency: jax.Array) -> dict[str, jax.Array]:
     over_contexts = jax.vmap(_one, in_axes=(0, 0, None))
-    return jax.lax.map(lambda given: over_contexts(*given, adjacency), (means, seen))
+    return jax.lax.map(lambda given: over_contexts(given[0], given[1], adjacency), (means, seen))
 
 
 def planes_of(reading: Reading, graph: Graph, layer: int) -> tuple[np.ndarray, np.ndarray]:

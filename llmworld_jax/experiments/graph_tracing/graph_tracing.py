@@ -1,4 +1,4 @@
-"""In-context graphs: read walks over words, and see whether the graph appears, in the representations and in what is said.
+"""In-context graphs: read walks over words, and see whether the graph appears, in activations and in what is said.
 
 Source: Park et al., arXiv 2501.00070.
 """

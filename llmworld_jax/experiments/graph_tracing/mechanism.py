@@ -55,10 +55,11 @@ def mechanism_of(
 
     filler = np.array(loaded.tokenizer.encode(FILLER), np.int32)
     window = min(length - 1, length // 2)
-    previous, induction = kept("head scores", [], lambda: scored_heads(model, seed))
+    heads = kept("head scores", [], lambda: scored_heads(model, seed))
+    last = reading.means[layer, -1]
     ablation = kept(
         "silenced heads", [walks, length],
-        lambda: ablation_of(config, model, study, (previous, induction), reading.means[layer, -1], layer, walks, length),
+        lambda: ablation_of(config, model, study, heads, last, layer, walks, length),
     )  # fmt: skip
     predecessor = kept(
         "predecessors", [walks, length, window],
@@ -69,6 +70,7 @@ def mechanism_of(
         "coordinates exchanged", [swapped, targets, *layers],
         lambda: swap_of(model, study, reading.means[:, -1], layers, swapped, targets, seed),
     )  # fmt: skip
+    previous, induction = heads
     return Mechanism(layer, previous, induction, ablation, predecessor, swap)
 
 

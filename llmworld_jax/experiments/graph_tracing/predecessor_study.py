@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 from systems.graphs import Graph
 
@@ -37,7 +38,7 @@ class Part(NamedTuple):
 def predecessor_of(
     model: Llama, study: Study, filler: np.ndarray, layer: int, walks: int, length: int, window: int, seed: int
 ) -> Predecessor:
-    """``Predecessor`` at ``layer`` (1 first) from ``walks`` sequences cut to ``length`` words, ``window`` words of each.
+    """``Predecessor`` at ``layer`` (1 first): the last ``window`` of the first ``length`` words of ``walks`` sequences.
 
     Args:
         filler: token ids that are put between the context and the node's word.
@@ -51,24 +52,28 @@ def predecessor_of(
     current = items[:, length - window :].ravel()
     previous = items[:, length - window - 1 : -1].ravel()
     split = graphs.additive_bigram(jnp.asarray(rows), jnp.asarray(current), jnp.asarray(previous), number)
-    mean = _means(rows, current, number)
+    mean, seen = _means(rows, current, number)
     mixed = graphs.neighbour_mixing(jax.random.key(seed), jnp.asarray(graph.adjacency), MIXED_WIDTH)
     parts = (
-        _part("mean of a node's tokens", mean, graph),
-        _part("current word alone, the previous one regressed out", split.current, graph),
-        _part("previous word alone", split.previous, graph),
+        _part("mean of a node's tokens", mean, graph, seen),
+        _part("current word alone, the previous one regressed out", split.current, graph, seen),
+        _part("previous word alone", split.previous, graph, split.previous_seen),
         _part("random vectors mixed once with their neighbours", mixed, graph),
     )
     contexts = _probe_contexts(study, length)
     probes = _probed(model, study, jnp.asarray(filler), layer, tokens, contexts)
     measured = [_part("", rows, graph) for rows in probes]
     return Predecessor(
-        tuple(part.name for part in parts),
-        *(np.array([getattr(part, name) for part in parts]) for name in ("ratio", "auc", "alignment")),
-        float(split.explained),
-        float(split.explained_by_current),
-        np.array(contexts),
-        *(np.array([getattr(part, name) for part in measured]) for name in ("ratio", "auc", "alignment")),
+        names=tuple(part.name for part in parts),
+        ratio=np.array([part.ratio for part in parts]),
+        auc=np.array([part.auc for part in parts]),
+        alignment=np.array([part.alignment for part in parts]),
+        explained=float(split.explained),
+        explained_by_current=float(split.explained_by_current),
+        probe_contexts=np.array(contexts),
+        probe_ratio=np.array([part.ratio for part in measured]),
+        probe_auc=np.array([part.auc for part in measured]),
+        probe_alignment=np.array([part.alignment for part in measured]),
     )
 
 
@@ -79,16 +84,20 @@ def _probe_contexts(study: Study, length: int) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def _means(rows: np.ndarray, nodes: np.ndarray, number: int) -> jax.Array:
-    return jnp.asarray(np.stack([rows[nodes == node].mean(axis=0) for node in range(number)]))
+def _means(rows: np.ndarray, nodes: np.ndarray, number: int) -> tuple[jax.Array, jax.Array]:
+    """Mean vector of every node, and whether it was seen."""
+    counts = np.bincount(nodes, minlength=number)
+    sums = np.zeros((number, rows.shape[1]), np.float32)
+    np.add.at(sums, nodes, rows)
+    return jnp.asarray(sums / np.maximum(counts, 1)[:, None]), jnp.asarray(counts > 0)
 
 
-def _part(name: str, rows: jax.Array, graph: Graph) -> Part:
+def _part(name: str, rows: jax.Array, graph: Graph, seen: jax.Array | None = None) -> Part:
     adjacency = jnp.asarray(graph.adjacency)
     values = (
-        graphs.dirichlet_ratio(rows, adjacency),
-        graphs.edge_auc(rows, adjacency),
-        graphs.subspace_alignment(rows, adjacency, 2),
+        graphs.dirichlet_ratio(rows, adjacency, seen),
+        graphs.edge_auc(rows, adjacency, seen),
+        graphs.subspace_alignment(rows, adjacency, 2, seen),
     )
     return Part(name, *(float(value) for value in values))
 

@@ -8,6 +8,7 @@ the graph, sequences that follow another graph, and sequences that follow none.
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 from systems.graphs import Graph
 
@@ -34,8 +35,8 @@ def prior_of(readings: dict[str, Reading]) -> Prior:
     over = jax.jit(jax.vmap(jax.vmap(graphs.circulant_power)))
     powers = []
     for reading in readings.values():
-        power = np.asarray(over(jnp.asarray(reading.means)))
-        powers.append(np.where((reading.counts > 0).all(axis=-1)[..., None], power, np.nan))
+        whole = np.all(reading.counts > 0, axis=-1, keepdims=True)
+        powers.append(np.where(whole, np.asarray(over(jnp.asarray(reading.means))), np.nan))
     return Prior(tuple(readings), np.arange(1, number // 2 + 1), np.stack(powers))
 
 

@@ -15,9 +15,9 @@ from .sections import section_of
 from .summary import summary_table
 
 ABOUT = (
-    "A language model reads long sequences of ordinary words. Nothing relates the words but who follows whom: they are "
-    "the nodes of a graph, dealt out at random, and the sequence is a walk on it. Does the graph appear, in the model's "
-    "activations and in what it says next, and is it more than copying?"
+    "A language model reads long sequences of ordinary words. Nothing relates the words but who follows whom: they "
+    "are the nodes of a graph, dealt out at random, and the sequence is a walk on it. Does the graph appear, in the "
+    "model's activations and in what it says next, and is it more than copying?"
 )
 READING = (
     "The energy ratio R compares neighbours with all pairs, on whole vectors: 1 for words dealt out at random, in "

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 from analyses.graphs import PowerLaw
 

@@ -55,8 +55,8 @@ def _map(r: GraphResults, pictures: Pictures) -> list[Block]:
         Subheading("The graph forms"),
         pictures.figure(
             f"{stem}_map", map_figures.map_figure(r),
-            f"The nodes' mean vectors of layer {layer} on their first two principal components at growing context, with "
-            "the true edges drawn.",
+            f"The nodes' mean vectors of layer {layer} on their first two principal components at growing context, "
+            "with the true edges drawn.",
             f"Mean vector of each node at layer {layer}, its last words before the context length, on the first two "
             "principal components; each turned and scaled onto the layout by Procrustes. Lines: true edges. A picture "
             "of a plane is no proof: the ratio of the whole vectors is in the next figure.",
@@ -70,8 +70,8 @@ def _map(r: GraphResults, pictures: Pictures) -> list[Block]:
         worst = int(r.sink[1:].argmax()) + 1
         blocks.append(
             Paragraph(
-                f"At layer {worst} one token's norm is {r.sink[worst]:.0f} times the median (an attention sink). A window "
-                "that holds it is led by it; `--normalise` divides each vector by its size first."
+                f"At layer {worst} one token's norm is {r.sink[worst]:.0f} times the median (an attention sink). A "
+                "window that holds it is led by it; `--normalise` divides each vector by its size first."
             )
         )
     return blocks
@@ -83,21 +83,21 @@ def _energy(r: GraphResults, pictures: Pictures) -> list[Block]:
         Subheading("Energy and shape"),
         pictures.figure(
             f"{stem}_energy", energy_figures.energy_figure(r),
-            "Heat map of the energy ratio over layers and contexts, and its course at one layer beside null and controls.",
+            "Heat map of the energy ratio over layers and contexts, and its course at one layer beside the null.",
             "R = mean squared distance over edges / over all pairs, of the nodes' whole mean vectors: 1 when words are "
             "dealt out at random (band: 95 % of 500 relabellings).",
         ),
         pictures.figure(
             f"{stem}_layers", energy_figures.layers_figure(r),
             "Six measures of shape against the layer at the last context.",
-            "Measures of the same means at every layer, at the last context. Alignment compares the first principal plane "
-            "with the span of the two smoothest Laplacian modes.",
+            "Measures of the same means at every layer, at the last context. Alignment compares the first principal "
+            "plane with the span of the two smoothest Laplacian modes.",
         ),
         pictures.figure(
             f"{stem}_spectrum", energy_figures.spectrum_figure(r),
             "Share of variance in each group of Laplacian modes.",
-            "All of the variance of the node means, mode by mode: what a picture of two components hides. R is the sum of "
-            "these shares times their eigenvalues, but for a constant.",
+            "All of the variance of the node means, mode by mode: what a picture of two components hides. R is the sum "
+            "of these shares times their eigenvalues, but for a constant.",
         ),
     ]  # fmt: skip
 
@@ -109,8 +109,8 @@ def _accuracy(r: GraphResults, pictures: Pictures) -> list[Block]:
         pictures.figure(
             f"{stem}_accuracy", accuracy_figures.accuracy_figure(r),
             "Probability of a legal next word against context, with memorisation curves and counters.",
-            "Left: over the whole vocabulary. The formulas are the memorisation baselines of Park et al. (equations 4 and "
-            "5), for independent nodes; beside them the same on these walks. Right: among the nodes' words, beside "
+            "Left: over the whole vocabulary. The formulas are the memorisation baselines of Park et al. (equations 4 "
+            "and 5), for independent nodes; beside them the same on these walks. Right: among the nodes' words, beside "
             "predictors that count the transitions read so far.",
         ),
         pictures.figure(
@@ -137,7 +137,7 @@ def _classes(r: GraphResults) -> Table:
 
 
 def _counters(r: GraphResults) -> Table:
-    rows = [
+    rows: list[tuple[str | float | None, ...]] = [
         (kind, late(b.accuracy), late(b.node_mass), late(b.renormalised), late(b.top_valid), late(b.backtrack), None)
         for kind, b in r.behaviour.items()
     ]
@@ -156,8 +156,8 @@ def _counters(r: GraphResults) -> Table:
             "KL from model",
         ),
         tuple(rows),
-        f"Means over walks and the later half of the items. Chance: {r.behaviour[r.study.main].chance:.3f} (degree over "
-        "nodes, weighted by visits). Goes back: probability of the word before, over the whole vocabulary.",
+        f"Means over walks and the later half of the items. Chance: {r.behaviour[r.study.main].chance:.3f} (degree "
+        "over nodes, weighted by visits). Goes back: probability of the word before, over the whole vocabulary.",
     )
 
 
@@ -170,14 +170,14 @@ def _transition(r: GraphResults, pictures: Pictures) -> list[Block]:
         pictures.figure(
             f"{_stem(r)}_transition", accuracy_figures.transition_figure(r),
             "Accuracy with two fitted pieces and the energy ratio; lead of the energy at every layer.",
-            "Two straight pieces in ln(context), fitted up to saturation. Right: when R has come within 5 % of its fall, "
-            "minus the break, for layers where R falls. Walks are drawn anew for both together.",
+            "Two straight pieces in ln(context), fitted up to saturation. Right: when R has come within 5 % of its "
+            "fall, minus the break, for layers where R falls. Walks are drawn anew for both together.",
         ),
         Table(
             ("observed on these walks", "walked once", "walked twice"),
             (("words until half of the edges are walked", *at), ("words until such edges join all nodes", *whole)),
-            "Percolation: the part that a walk has seen is connected from its first step, so only edges walked twice (or "
-            f"pairs) can tell of a giant component. The fit ends at {t.fitted_to:,} words.",
+            "Percolation: the part that a walk has seen is connected from its first step, so only edges walked twice "
+            f"(or pairs) can tell of a giant component. The fit ends at {t.fitted_to:,} words.",
         ),
     ]  # fmt: skip
 
@@ -189,8 +189,8 @@ def _prior(r: GraphResults, pictures: Pictures) -> list[Block]:
         pictures.figure(
             f"{_stem(r)}_prior", mechanism_figures.prior_figure(r, r.prior),
             "Share of variance in each circular plane, for walks, another graph and independent words.",
-            "Points on a circle have few planes in all: once the first is the words' own order, the next must look like "
-            "another ring. So each plane is held against the same in sequences with another graph, or none.",
+            "Points on a circle have few planes in all: once the first is the words' own order, the next must look "
+            "like another ring. So each plane is held against the same in sequences with another graph, or none.",
         ),
     ]  # fmt: skip
 
@@ -199,7 +199,8 @@ def _two(r: GraphResults, pictures: Pictures) -> list[Block]:
     return [
         Subheading("Two graphs at once"),
         pictures.figure(
-            f"{_stem(r)}_two", mechanism_figures.two_figure(r), "Energy ratio of both graphs, and overlap of their planes.",
+            f"{_stem(r)}_two", mechanism_figures.two_figure(r),
+            "Energy ratio of both graphs, and overlap of their planes.",
             "A walk whose steps follow either graph. Overlap: of the two directions in the residual stream that carry "
             "each graph's two smoothest modes.",
         ),
@@ -236,8 +237,8 @@ def _mechanism(r: GraphResults, pictures: Pictures) -> list[Block]:
         pictures.figure(
             f"{stem}_swap", mechanism_figures.swap_figure(r),
             "Probability of the new node's neighbours after coordinates are exchanged, by layer and dose.",
-            "At one layer the last word's coordinates in a subspace become those of a node neither equal nor adjacent to "
-            "it. The random change has the length of that in PC 1–2.",
+            "At one layer the last word's coordinates in a subspace become those of a node neither equal nor adjacent "
+            "to it. The random change has the length of that in PC 1–2.",
         ),
         Items(_swap_lines(r)),
     ]  # fmt: skip
@@ -247,8 +248,8 @@ def _swap_lines(r: GraphResults) -> tuple[str, ...]:
     s = mechanism_figures.mechanism_of(r).swap
     best = int(np.argmax(s.towards[:, 2]))
     lines = [
-        f"Unchanged: neighbours of the new node {s.clean[0]:.3f}, of the old {s.clean[1]:.3f}; first choice legal for the "
-        f"new {s.clean[2]:.2f}, among the first three {s.clean[3]:.2f}."
+        f"Unchanged: neighbours of the new node {s.clean[0]:.3f}, of the old {s.clean[1]:.3f}; first choice legal for "
+        f"the new {s.clean[2]:.2f}, among the first three {s.clean[3]:.2f}."
     ]
     lines += [
         f"{name} exchanged at layer {s.layers[best]}: {s.towards[best, k]:.3f} and {s.away[best, k]:.3f}; "

@@ -1,4 +1,4 @@
-"""One graph made ready: words on its nodes, sequences over them, and what the model is to read; checked before any work.
+"""One graph made ready: words on its nodes, sequences over them, what the model is to read; checked before any work.
 
 Every placement of the words has sequences of the kind that was asked for; the first has the controls as well:
 ``independent`` words (each node as often as a walk visits it, no edges), ``shuffled`` edges (the walk's transitions
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from systems import edge_lists, graph_names, walks
 from systems.graphs import Graph
 
@@ -45,7 +46,7 @@ class Placement(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What is asked of one graph. ``other`` is a second graph on the same nodes: of the days' control or the mixture."""
+    """What is asked of one graph. ``other`` is a second one on the same nodes: of the days' control or the mixture."""
 
     key: str
     graph: Graph
@@ -119,7 +120,9 @@ def _placement(
     ids = word_ids(loaded.tokenizer, words)
     key = jax.random.fold_in(jax.random.key(config.seed), k)
     main = _main(key, graph, config)
-    kinds = {config.sequence: (main, _all_or_firsts(config.length, config.sequence == "pairs"))}
+    kinds: dict[str, tuple[np.ndarray, np.ndarray]] = {
+        config.sequence: (main, _all_or_firsts(config.length, config.sequence == "pairs"))
+    }
     if config.controls and k == 0:
         kinds |= _controls(jax.random.fold_in(key, 1), graph, main, config)
     if other is not None and k == 0:

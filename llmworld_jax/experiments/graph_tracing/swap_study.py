@@ -11,7 +11,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from analyses import graphs
 
 from ...models.edits import add
 from ...models.forward import KVCache, forward, logits

@@ -8,6 +8,7 @@ not the transition. Energy and accuracy are drawn anew with the same walks, so t
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from analyses import graphs
 
 from .behaviour_study import draws

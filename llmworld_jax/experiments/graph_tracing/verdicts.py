@@ -101,8 +101,8 @@ def mechanism_verdict(m: Mechanism) -> Said:
     whole, alone = p.ratio[0], rows["current word alone, the previous one regressed out"]
     share = (1 - alone) / (1 - whole) if whole < 1 else np.nan
     text = (
-        f"R of a node's mean {whole:.2f}, with the previous word regressed out {alone:.2f}, read after a neutral filler "
-        f"{p.probe_ratio[-1]:.2f}; random vectors mixed once with their neighbours {p.ratio[-1]:.2f}"
+        f"R of a node's mean {whole:.2f}, with the previous word regressed out {alone:.2f}, read after a neutral "
+        f"filler {p.probe_ratio[-1]:.2f}; random vectors mixed once with their neighbours {p.ratio[-1]:.2f}"
     )
     if np.isfinite(share) and share > 0.25:
         return Said(
@@ -119,8 +119,8 @@ def causal_verdict(m: Mechanism) -> Said:
     best = int(np.argmax(gain[:, 0]))
     random, error = gain[best, -1], s.standard_error[best]
     text = (
-        f"Layer {s.layers[best]}: the new node's neighbours get {s.clean[0]:.3f} unchanged, {s.towards[best, 0]:.3f} with "
-        f"PC 1–2 exchanged, {s.towards[best, 1]:.3f} with PC 3–4, {s.towards[best, 2]:.3f} with all directions, "
+        f"Layer {s.layers[best]}: the new node's neighbours get {s.clean[0]:.3f} unchanged, {s.towards[best, 0]:.3f} "
+        f"with PC 1–2 exchanged, {s.towards[best, 1]:.3f} with PC 3–4, {s.towards[best, 2]:.3f} with all directions, "
         f"{s.towards[best, -1]:.3f} with a random change as long as PC 1–2's"
     )
     if gain[best, 0] - random > 2 * np.hypot(error[0], error[-1]):

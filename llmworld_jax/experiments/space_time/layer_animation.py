@@ -6,9 +6,9 @@ import numpy as np
 
 from ..animation import DOTS_PER_INCH, Moving, still
 from ..figure_style import MODEL, RC, TRUTH, WIDTH, legend_outside, pyplot
+from ..flat_gif import gif
 from .date_figures import central_range
 from .describing import dataset_title, number, target_label, tested, typical_layer
-from ..flat_gif import gif
 from .layer_figures import layer_scores
 from .palette import BEHIND, color_of_each, colored_groups, dot_size, name_groups
 from .results import DatasetResults
