@@ -61,7 +61,7 @@ def parse_graph(text: str) -> Graph:
     """The graph that ``kind:numbers`` names; a random one takes ``:seed`` after them. Its name is the canonical form.
 
     Raises:
-        ValueError: an unknown kind, numbers that are none or too many, or a graph that cannot be.
+        ValueError: an unknown kind, numbers that are missing or too many, or a graph that cannot be.
     """
     kind, *rest = text.strip().split(":")
     if kind not in GRAPHS:
@@ -70,7 +70,7 @@ def parse_graph(text: str) -> Graph:
             "file of edges."
         )
     named = GRAPHS[kind]
-    numbers = rest[0] if rest and rest[0] else named.default
+    numbers = rest[0] if rest else named.default
     seed = rest[1] if len(rest) == 2 and kind in _RANDOM else None
     try:
         if len(rest) > (2 if kind in _RANDOM else 1):

@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 
 class Graph(NamedTuple):
     """``adjacency`` ``[node, node]`` float32, 0 or 1, symmetric; ``layout`` ``[node, 2]`` float32 for drawing."""
 
-    adjacency: np.ndarray
-    layout: np.ndarray
+    adjacency: Float[np.ndarray, "node node"]
+    layout: Float[np.ndarray, "node 2"]
     name: str
 
     @property
@@ -21,12 +22,12 @@ class Graph(NamedTuple):
         return int(self.adjacency.sum()) // 2
 
     @property
-    def degrees(self) -> np.ndarray:
+    def degrees(self) -> Int[np.ndarray, " node"]:
         """How many neighbours each node has, ``[node]``."""
         return self.adjacency.sum(axis=1).astype(int)
 
     @property
-    def edges(self) -> np.ndarray:
+    def edges(self) -> Int[np.ndarray, "edge 2"]:
         """``[edge, 2]``, the smaller node first."""
         return np.argwhere(np.triu(self.adjacency))
 
@@ -36,12 +37,14 @@ class Graph(NamedTuple):
         return two_coloured(self.adjacency)
 
 
-def from_adjacency(adjacency: np.ndarray, layout: np.ndarray | None = None, name: str = "graph") -> Graph:
+def from_adjacency(
+    adjacency: Shaped[np.ndarray, "..."], layout: Shaped[np.ndarray, "..."] | None = None, name: str = "graph"
+) -> Graph:
     """A checked graph; drawn by the two smoothest Laplacian modes where no layout is given.
 
     Raises:
         ValueError: not square, fewer than two nodes, entries other than 0 and 1, not symmetric, self-loops, isolated
-            nodes, more than one part, or a layout of another length.
+            nodes, more than one part, or a layout of another shape or with places that are not finite.
     """
     a = np.asarray(adjacency)
     _check(a)
@@ -49,6 +52,8 @@ def from_adjacency(adjacency: np.ndarray, layout: np.ndarray | None = None, name
     places = spectral_layout(a) if layout is None else np.asarray(layout, np.float32)
     if places.shape != (len(a), 2):
         raise ValueError(f"Got a layout of shape {places.shape}. Expected {(len(a), 2)}. Give a place to each node.")
+    if not np.isfinite(places).all():
+        raise ValueError("Got a layout with NaN or infinite places. Expected finite ones. Correct them.")
     return Graph(a, places, name)
 
 

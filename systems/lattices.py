@@ -1,8 +1,10 @@
 """Graphs with a rule: grids, rings, honeycombs, trees and their like, each with a layout."""
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
+from jaxtyping import Float
 
 from .graphs import Graph, from_adjacency
 
@@ -12,15 +14,15 @@ def _at_least(what: str, value: int, low: int) -> None:
         raise ValueError(f"Got {what} {value}. Expected {low} or more. Choose a larger graph.")
 
 
-def from_edges(number: int, edges: object, layout: object, name: str) -> Graph:
+def from_edges(number: int, edges: Iterable, layout: list | np.ndarray, name: str) -> Graph:
     """A graph of ``number`` nodes joined by pairs; a pair twice is one edge."""
     adjacency = np.zeros((number, number), np.float32)
-    for a, b in edges:  # type: ignore[attr-defined]
+    for a, b in edges:
         adjacency[a, b] = adjacency[b, a] = 1
-    return from_adjacency(adjacency, None if layout is None else np.array(layout, np.float32), name)
+    return from_adjacency(adjacency, np.array(layout, np.float32), name)
 
 
-def circle(number: int) -> np.ndarray:
+def circle(number: int) -> Float[np.ndarray, "node 2"]:
     """Places on a circle, ``[node, 2]``, clockwise from the top."""
     angle = 2 * np.pi * np.arange(number) / number
     return np.column_stack((np.sin(angle), np.cos(angle)))

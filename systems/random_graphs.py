@@ -10,6 +10,8 @@ TRIES = 500
 
 
 def _connected(draw: Callable[[np.random.Generator], np.ndarray | None], seed: int, name: str, remedy: str) -> Graph:
+    if seed < 0:
+        raise ValueError(f"Got seed {seed} for {name}. Expected 0 or more. Choose another.")
     random = np.random.default_rng(seed)
     for _ in range(TRIES):
         adjacency = draw(random)
@@ -26,8 +28,10 @@ def _at_random(random: np.random.Generator, probability: np.ndarray) -> np.ndarr
 def random_regular(number: int, degree: int, seed: int = 0) -> Graph:
     """Every node has ``degree`` neighbours; stubs are paired at random until no pair is a loop or occurs twice.
 
+    Steger and Wormald (1999): nearly uniform over such graphs.
+
     Raises:
-        ValueError: an odd number of stubs, or a degree that so many nodes cannot have.
+        ValueError: an odd number of stubs, a degree that so many nodes cannot have, or no connected draw.
     """
     if not 2 <= degree < number or number * degree % 2:
         raise ValueError(
@@ -56,12 +60,16 @@ def random_regular(number: int, degree: int, seed: int = 0) -> Graph:
 
 
 def erdos_renyi(number: int, probability: float, seed: int = 0) -> Graph:
-    """Every pair is an edge with ``probability``, independently."""
+    """Every pair is an edge with ``probability``, independently; G(n, p) given that it is connected.
+
+    Raises:
+        ValueError: fewer than two nodes, a probability not in (0, 1], or no connected draw.
+    """
     if number < 2 or not 0 < probability <= 1:
         raise ValueError(
             f"Got {number} nodes and probability {probability}. Expected 2 or more and one in (0, 1]. Choose others."
         )
-    name = f"erdos_renyi:{number}x{probability:g}:{seed}"
+    name = f"erdos_renyi:{number}x{float(probability)!r}:{seed}"
     return _connected(
         lambda random: _at_random(random, np.full((number, number), probability)),
         seed,
@@ -71,7 +79,11 @@ def erdos_renyi(number: int, probability: float, seed: int = 0) -> Graph:
 
 
 def block_model(sizes: Sequence[int], inside: float = 0.6, between: float = 0.08, seed: int = 0) -> Graph:
-    """Pairs within a block are edges with probability ``inside``, others with ``between``."""
+    """Pairs within a block are edges with probability ``inside``, others with ``between``, given connectedness.
+
+    Raises:
+        ValueError: fewer than two blocks, an empty one, probabilities not in (0, 1], or no connected draw.
+    """
     if len(sizes) < 2 or min(sizes) < 1 or not 0 < inside <= 1 or not 0 < between <= 1:
         raise ValueError(
             f"Got blocks {tuple(sizes)} with probabilities {inside} and {between}. Expected two blocks or more and "

@@ -76,7 +76,8 @@ def ablation_of(
 
     Args:
         scores: see ``scored_heads``.
-        means: ``[node, width]`` at ``layer`` (1 first) and the last context.
+        means: ``[layer, node, width]`` at the last context.
+        layer: 1 first; R is reported there.
     """
     none = silence_heads(jnp.zeros(scores[0].shape, bool), model.config.head_dim)
     edits: dict[str, tuple[Edit, ...]] = {
@@ -84,7 +85,8 @@ def ablation_of(
         for name, heads in silenced_sets(*scores, config.seed).items()
     }
     # The same number and kind of edits as every other condition of its sort: two programs in all.
-    edits |= {name: (none, edit) for name, edit in planes_taken_out(means, layer, config.seed).items()}
+    last = min(layer, model.config.num_layers - 1)  # after the last block it would act on the unembedding alone
+    edits |= {name: (none, edit) for name, edit in planes_taken_out(means[last], last, config.seed).items()}
     bins = np.array([*(b for b in BINS if b < length), length])
     rows = [_condition(config, model, study, edit, walks, length, bins) for edit in edits.values()]
     accuracy, renormalised, ratio = (np.stack(part) for part in zip(*rows))

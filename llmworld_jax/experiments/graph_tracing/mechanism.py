@@ -56,7 +56,7 @@ def mechanism_of(
     filler = np.array(loaded.tokenizer.encode(FILLER), np.int32)
     window = min(length - 1, length // 2)
     heads = kept("head scores", [], lambda: scored_heads(model, seed))
-    last = reading.means[layer, -1]
+    last = reading.means[:, -1]
     ablation = kept(
         "silenced heads", [walks, length],
         lambda: ablation_of(config, model, study, heads, last, layer, walks, length),

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ...report import Block, Items, Paragraph, Section, Subheading, Table, Verdict
+from ...report import Block, Paragraph, Section, Subheading, Table, Verdict
 from ..report_pictures import Pictures
 from . import accuracy_figures, energy_figures, map_figures, mechanism_figures
 from .behaviour_study import CLASSES
+from .mechanism_section import mechanism_blocks
 from .results import GraphResults
 from .study import INDEPENDENT, OTHER, SHUFFLED
 from .verdicts import late
@@ -27,7 +28,7 @@ def section_of(r: GraphResults, pictures: Pictures) -> Section:
     if r.two is not None:
         blocks += _two(r, pictures)
     if r.mechanism is not None:
-        blocks += _mechanism(r, pictures)
+        blocks += mechanism_blocks(r, _stem(r), pictures)
     return Section(r.study.key, tuple(blocks))
 
 
@@ -205,55 +206,3 @@ def _two(r: GraphResults, pictures: Pictures) -> list[Block]:
             "each graph's two smoothest modes.",
         ),
     ]  # fmt: skip
-
-
-def _mechanism(r: GraphResults, pictures: Pictures) -> list[Block]:
-    m = mechanism_figures.mechanism_of(r)
-    p, a = m.predecessor, m.ablation
-    stem = _stem(r)
-    parts = tuple((n, *values) for n, *values in zip(p.names, p.ratio, p.auc, p.alignment))
-    probes = tuple(
-        (f"read after a neutral filler, {c:,} words", *values)
-        for c, *values in zip(p.probe_contexts, p.probe_ratio, p.probe_auc, p.probe_alignment)
-    )
-    silenced = tuple(
-        (name, accuracy[-1], renormalised[-1], ratio)
-        for name, accuracy, renormalised, ratio in zip(a.names, a.accuracy, a.renormalised, a.ratio)
-    )
-    return [
-        Subheading("How it is done"),
-        pictures.figure(
-            f"{stem}_heads", mechanism_figures.heads_figure(r),
-            "Scores of heads and the cost of silencing them.",
-            "Heads are scored on repeated random tokens and silenced by zeroing their outputs; as many heads drawn at "
-            "random are the control.",
-        ),
-        Table(("silenced", "accuracy, last bin", "legal among nodes, last bin", f"R, layer {m.layer}"), silenced),
-        Table(
-            (f"layer {m.layer}", "R", "edge AUC", "alignment"), (*parts, *probes),
-            f"Token vectors as current word + previous word explain {p.explained:.0%} of their variance, the current "
-            f"word alone {p.explained_by_current:.0%}.",
-        ),
-        pictures.figure(
-            f"{stem}_swap", mechanism_figures.swap_figure(r),
-            "Probability of the new node's neighbours after coordinates are exchanged, by layer and dose.",
-            "At one layer the last word's coordinates in a subspace become those of a node neither equal nor adjacent "
-            "to it. The random change has the length of that in PC 1–2.",
-        ),
-        Items(_swap_lines(r)),
-    ]  # fmt: skip
-
-
-def _swap_lines(r: GraphResults) -> tuple[str, ...]:
-    s = mechanism_figures.mechanism_of(r).swap
-    best = int(np.argmax(s.towards[:, 2]))
-    lines = [
-        f"Unchanged: neighbours of the new node {s.clean[0]:.3f}, of the old {s.clean[1]:.3f}; first choice legal for "
-        f"the new {s.clean[2]:.2f}, among the first three {s.clean[3]:.2f}."
-    ]
-    lines += [
-        f"{name} exchanged at layer {s.layers[best]}: {s.towards[best, k]:.3f} and {s.away[best, k]:.3f}; "
-        f"{s.hit1[best, k]:.2f}, {s.hit3[best, k]:.2f}; the change is {s.norms[best, k]:.2f} of the vector's length."
-        for k, name in enumerate(s.planes)
-    ]
-    return tuple(lines)

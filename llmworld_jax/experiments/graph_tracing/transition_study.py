@@ -14,7 +14,7 @@ from analyses import graphs
 from .behaviour_study import draws
 from .results import Behaviour, Counters, Reading, Transition
 
-FIRST, PIECES = 5, 48
+FIRST, PIECES, SMOOTH = 5, 36, 5
 HALF = 0.5
 
 
@@ -50,7 +50,7 @@ def transition_of(
     known = np.isfinite(curves).all(axis=0)
     curves, middle = curves[:, known], middle[known]
     whole = curves.mean(axis=0)
-    rising = np.asarray(graphs.pre_saturation(jnp.asarray(whole)))
+    rising = np.asarray(graphs.pre_saturation(graphs.moving_average(whole, SMOOTH)))
     stop = max(8, int(rising.sum()))
     weights = draws(seed, len(curves), reading.resampled.shape[0])
     anew = weights @ curves / weights.sum(axis=1, keepdims=True)
