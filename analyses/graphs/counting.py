@@ -3,39 +3,62 @@
 ``walk`` ``[time]``; laws ``[time, node]`` are of item t + 1 given items 0 to t, as ``behaviour`` has them.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 Walk = Int[Array, " time"]
 Laws = Float[Array, "time node"]
+Weight = float | Float[Array, ""]
 
 
 def bigram_laws(
     walk: Walk,
     num_nodes: int,
     *,
-    smoothing: float = 1.0,
+    smoothing: Weight = 1.0,
     directed: bool = False,
-    decay: float = 0.0,
+    decay: Weight = 0.0,
     second_order: bool = False,
-    back_off: float = 1.0,
+    back_off: Weight = 1.0,
 ) -> Laws:
-    """p(y | x) ∝ c(x → y) + smoothing, after every item.
+    r"""What followed the current node so far, after every item.
+
+    .. math:: p_1(y \mid x) = \frac{c(x \to y) + \alpha}{\sum_z c(x \to z) + \alpha n}, \qquad
+              p_2(y \mid w, x) = \frac{c(w, x \to y) + \beta\, p_1(y \mid x)}{\sum_z c(w, x \to z) + \beta}
 
     Args:
-        smoothing: added to every count.
-        directed: count x → y only; else y → x as well.
+        walk: nodes, 0 to ``num_nodes`` - 1.
+        num_nodes: n.
+        smoothing: α, added to every count.
+        directed: count x → y only; else every step counts as y → x as well.
         decay: old counts lose exp(-decay) at every item.
-        second_order: count what followed the last two items too.
-        back_off: with ``second_order``, weight (more than 0) of the first-order law in units of a count: the law is
-            (c(w, x → y) + back_off p(y | x)) / (Σ c + back_off).
+        second_order: the law is p₂; what followed the last two items is counted as it was walked.
+        back_off: β, the weight of the first-order law in units of a count.
+
+    Raises:
+        ValueError: α or β not positive (a node seen for the first time would have no law), or ``decay`` negative.
     """
-    fade = jnp.exp(-jnp.asarray(decay, jnp.float32))
+    for name, value, least in (("smoothing", smoothing, 0.0), ("back_off", back_off, 0.0)):
+        if not isinstance(value, jax.core.Tracer) and not float(value) > least:
+            raise ValueError(f"Got {name} {float(value):g}. Expected more than 0. Choose a small number for none.")
+    if not isinstance(decay, jax.core.Tracer) and not float(decay) >= 0:
+        raise ValueError(f"Got decay {float(decay):g}. Expected 0 or more. 0 forgets nothing.")
+    weights = (smoothing, decay, back_off)
+    return _bigram_laws(walk, *weights, num_nodes=num_nodes, directed=directed, second_order=second_order)
+
+
+@functools.partial(jax.jit, static_argnames=("num_nodes", "directed", "second_order"))
+def _bigram_laws(
+    walk: Array, smoothing: Array, decay: Array, back_off: Array, *, num_nodes: int, directed: bool, second_order: bool
+) -> Array:
+    fade = jnp.exp(-jnp.asarray(decay, float))
 
     def step(carry: tuple[Array, Array], now: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         (counts, triples), (first, before, x, time) = carry, now
-        real, two = (time >= 1).astype(jnp.float32), (time >= 2).astype(jnp.float32)
+        real, two = (time >= 1).astype(float), (time >= 2).astype(float)
         counts = (fade * counts).at[before, x].add(real)
         if not directed:
             counts = counts.at[x, before].add(real)
@@ -59,20 +82,36 @@ def seen_before(walk: Walk, num_nodes: int, times: int = 1) -> Bool[Array, " tim
     return jnp.sum(earlier * hot, axis=1) >= times
 
 
-def memorisation_curve(num_nodes: int, contexts: Int[Array, " context"], times: int = 1) -> Float[Array, " context"]:
-    """P(a node occurred at least ``times`` among ``contexts`` independent uniform items).
+def memorisation_curve(num_nodes: int, contexts: Int[Array, "*context"], times: int = 1) -> Float[Array, "*context"]:
+    r"""Probability that a node occurred at least ``times`` k among ``contexts`` ℓ independent uniform items.
 
-    1 - ((n-1)/n)^l for once, and that less (l/n) ((n-1)/n)^(l-1) for twice: equations 4 and 5 of Park et al.
+    .. math:: P(\text{Binomial}(\ell, 1/n) \ge k)
+
+    1 - ((n-1)/n)^ℓ for once, and that less (ℓ/n) ((n-1)/n)^(ℓ-1) for twice: equations 4 and 5 of Park et al. A copier
+    that knows what followed a node that it saw k times is right that often, were the items independent; a walk's are
+    not (:func:`seen_before` counts on the walk itself).
+
+    Raises:
+        ValueError: fewer than two nodes, or ``times`` below 1.
     """
+    if num_nodes < 2 or times < 1:
+        raise ValueError(
+            f"Got {num_nodes} nodes and {times} times. Expected two nodes or more, and once or more. Choose others."
+        )
     # A binomial tail as an incomplete beta function, which covers every ``times``.
-    length = jnp.asarray(contexts, jnp.float32)
+    length = jnp.asarray(contexts, float)
     enough = length >= times
     tail = jax.scipy.special.betainc(float(times), jnp.where(enough, length - times + 1, 1.0), 1 / num_nodes)
     return jnp.where(enough, tail, 0.0)
 
 
 def law_divergence(p: Laws, q: Laws) -> Float[Array, " time"]:
-    """KL(p ‖ q) in nats of rows brought to sum 1; 0 ln 0 = 0."""
+    r"""KL divergence of every row, each first brought to sum 1, in nats; 0 ln 0 = 0, infinite where q alone is 0.
+
+    .. math:: \sum_y p(y) \ln \frac{p(y)}{q(y)}
+    """
     p, q = (x / jnp.sum(x, axis=-1, keepdims=True) for x in (p, q))
     positive = p > 0
-    return jnp.sum(jnp.where(positive, p * (jnp.log(jnp.where(positive, p, 1)) - jnp.log(q)), 0), axis=-1)
+    # Both logarithms are kept off their zeros, so that gradients are finite too.
+    logs = jnp.log(jnp.where(positive, p, 1)) - jnp.log(jnp.where(positive, q, 1))
+    return jnp.sum(jnp.where(positive, p * logs, 0), axis=-1)

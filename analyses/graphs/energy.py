@@ -60,10 +60,10 @@ def energy_per_edge(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> Scal
 
 def dirichlet_ratio(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> Scalar:
     """R, see the module."""
-    return ratio_of_distances(squared_distances(_kept(rows, seen)), adjacency, seen)
+    return ratio_of_distances(squared_distances(kept_rows(rows, seen)), adjacency, seen)
 
 
-def _kept(rows: Rows, seen: Seen) -> Rows:
+def kept_rows(rows: Rows, seen: Seen) -> Rows:
     """Rows of nodes that were not seen are put at the mean of the others, where they disturb nothing."""
     if seen is None:
         return rows
@@ -74,7 +74,7 @@ def _kept(rows: Rows, seen: Seen) -> Rows:
 
 def standardised_ratio(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> Scalar:
     """R after each coordinate is divided by its standard deviation over nodes; constant coordinates are left out."""
-    kept = _kept(rows, seen)
+    kept = kept_rows(rows, seen)
     number = rows.shape[0] if seen is None else jnp.maximum(jnp.sum(seen), 1)
     spread = jnp.sqrt(jnp.sum((kept - kept.mean(axis=0)) ** 2, axis=0) / number)
     return dirichlet_ratio(jnp.where(spread > 0, kept / jnp.where(spread > 0, spread, 1), 0), adjacency, seen)
@@ -96,7 +96,7 @@ def ratio_bound(adjacency: Adjacency, rank: int = 1) -> Scalar:
 
 
 def centred_rows(rows: Rows, seen: Seen) -> Rows:
-    kept = _kept(rows, seen)
+    kept = kept_rows(rows, seen)
     return kept - kept.mean(axis=0)
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .energy import squared_distances
+from .energy import kept_rows, squared_distances
 from .laplacian import laplacian
 
 Rows = Float[Array, "node width"]
@@ -67,15 +67,15 @@ def _ranks(x: Array, chosen: Array) -> Array:
     return (below.sum(axis=1) + 0.5 * (equal.sum(axis=1) - 1)).reshape(x.shape)
 
 
-def _distances(rows: Rows) -> Adjacency:
-    squares = squared_distances(rows)
+def _distances(rows: Rows, seen: Seen) -> Adjacency:
+    squares = squared_distances(kept_rows(rows, seen))
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
 def distance_correlations(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> DistanceCorrelations:
     """How pairwise Euclidean distances go with distances on the graph."""
     chosen = _chosen(rows.shape[0], seen)
-    distance, path = _distances(rows), path_lengths(adjacency)
+    distance, path = _distances(rows, seen), path_lengths(adjacency)
     return DistanceCorrelations(
         _correlation(distance, path, chosen),
         _correlation(_ranks(distance, chosen), _ranks(path, chosen), chosen),
@@ -95,14 +95,14 @@ def distance_dependence(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> 
         by_row = d @ weight
         return (d - by_row[:, None] - by_row[None] + weight @ by_row) * known[:, None] * known[None]
 
-    a, b = doubly_centred(_distances(rows)), doubly_centred(path_lengths(adjacency))
+    a, b = doubly_centred(_distances(rows, seen)), doubly_centred(path_lengths(adjacency))
     return jnp.sqrt(jnp.maximum(jnp.sum(a * b), 0) / jnp.sqrt(jnp.sum(a * a) * jnp.sum(b * b)))
 
 
 def edge_auc(rows: Rows, adjacency: Adjacency, seen: Seen = None) -> Scalar:
     """P(an edge is shorter than a pair without one), ties one half: 1 edges all shorter, 1/2 chance."""
     chosen = _chosen(rows.shape[0], seen)
-    distance = squared_distances(rows).ravel()
+    distance = squared_distances(kept_rows(rows, seen)).ravel()
     edge, other = (chosen & (adjacency > 0)).ravel(), (chosen & (adjacency == 0)).ravel()
     shorter = (distance[:, None] < distance[None]) + 0.5 * (distance[:, None] == distance[None])
     pairs = edge[:, None] & other[None]
@@ -113,6 +113,6 @@ def reconstruction_precision(rows: Rows, adjacency: Adjacency, seen: Seen = None
     """Share of edges among the closest pairs, as many as there are edges; chance is the density of edges."""
     chosen = _chosen(rows.shape[0], seen).ravel()
     edge = (adjacency > 0).ravel() & chosen
-    order = jnp.argsort(jnp.where(chosen, squared_distances(rows).ravel(), jnp.inf), stable=True)
+    order = jnp.argsort(jnp.where(chosen, squared_distances(kept_rows(rows, seen)).ravel(), jnp.inf), stable=True)
     among = jnp.arange(order.size) < jnp.sum(edge)
     return jnp.sum(edge[order] & among) / jnp.sum(edge)

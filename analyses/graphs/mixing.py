@@ -4,6 +4,7 @@ Neighbours on a graph share predecessors, so a representation that holds the pre
 knowing it.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -31,9 +32,19 @@ def neighbour_mixing(
     width: int,
     *,
     rounds: int = 1,
-    weight: float = 1.0,
+    weight: float | Float[Array, ""] = 1.0,
 ) -> Float[Array, "node width"]:
-    """Independent Gaussian rows e_i; each round e_i + ``weight`` times the mean of the neighbours' rows."""
+    r"""Independent Gaussian rows, each of which ``rounds`` times takes in ``weight`` times its neighbours' mean.
+
+    .. math:: e_i \leftarrow e_i + w \frac{1}{d_i} \sum_j A_{ij} e_j
+
+    One round draws the graph: what an attention head that looks one item back would do (A. Arditi, ICLR 2026 blog).
+
+    Raises:
+        ValueError: ``width`` below 1 or ``rounds`` below 0.
+    """
+    if width < 1 or rounds < 0:
+        raise ValueError(f"Got width {width} and {rounds} rounds. Expected 1 and 0 or more. Choose others.")
     rows = jax.random.normal(key, (adjacency.shape[0], width))
     mean = adjacency / adjacency.sum(axis=1, keepdims=True)
     for _ in range(rounds):
@@ -47,20 +58,36 @@ def additive_bigram(
     previous: Int[Array, " token"],
     num_nodes: int,
 ) -> AdditiveBigram:
-    """Least squares of token vectors on who stands there and who stood before; least norm where that is not unique."""
+    r"""Least squares of token vectors on who stands there and who stood before.
+
+    .. math:: h_t \approx a[\text{current}_t] + b[\text{previous}_t]
+
+    Only the sum is determined; b is centred over tokens, so that a holds the mean. On a bipartite graph who stands
+    there tells the colour of who stood before: the contrast of the two colours belongs to neither, and least norm parts
+    it evenly, so compare a's (and b's) rows within a colour. ``explained`` is NaN where all rows are alike.
+
+    Raises:
+        ValueError: not as many ``current`` and ``previous`` as rows.
+    """
+    if not rows.shape[0] == current.shape[0] == previous.shape[0]:
+        raise ValueError(
+            f"Got {rows.shape[0]} rows, {current.shape[0]} current and {previous.shape[0]} previous nodes. Expected as "
+            "many. Leave the first item of a walk out."
+        )
+    product = functools.partial(jnp.matmul, precision="highest")
     now, then = (jax.nn.one_hot(who, num_nodes, dtype=rows.dtype) for who in (current, previous))
     centred = rows - rows.mean(axis=0)
     total = jnp.sum(centred**2)
     design = jnp.concatenate((now, then), axis=1)
-    gram, moments = design.T @ design, jnp.matmul(design.T, centred, precision="highest")
-    weights = jnp.matmul(jnp.linalg.pinv(gram, rtol=1e-5, hermitian=True), moments, precision="highest")
+    gram, moments = product(design.T, design), product(design.T, centred)
+    weights = product(jnp.linalg.pinv(gram, rtol=1e-5, hermitian=True), moments)
     a, b = weights[:num_nodes], weights[num_nodes:]
     counts, earlier = now.sum(axis=0), then.sum(axis=0)
-    shift = earlier @ b / jnp.sum(earlier)  # moved from b to a: only their sum is determined
+    shift = product(earlier, b) / jnp.sum(earlier)  # moved from b to a: only their sum is determined
     b, a = b - shift, a + shift + rows.mean(axis=0)
-    left = rows - now @ a - then @ b
+    left = rows - product(now, a) - product(then, b)
     alone = moments[:num_nodes] / jnp.maximum(counts, 1)[:, None]
-    by_current = jnp.sum((centred - now @ alone) ** 2)
+    by_current = jnp.sum((centred - product(now, alone)) ** 2)
     seen, seen_before = counts > 0, earlier > 0
     return AdditiveBigram(
         jnp.where(seen[:, None], a, 0),

@@ -50,7 +50,8 @@ def _one(
     progress(f"{study.key}: counters and transition")
     counters = behaviour_study.counters_of(main, sequences[study.main], study.graph)
     transition = transition_of(behaviour[study.main], main, counters, study.contexts, config.seed)
-    planes, shares = geometry_study.planes_of(main, study.graph, layer)
+    plane_layer = best_plane(geometry[study.main])
+    planes, shares = geometry_study.planes_of(main, study.graph, plane_layer)
     spread, said = _spread(config, loaded.model, study, store, progress, (main, behaviour[study.main]), layer, loaded)
     step = prior_study.circular_step(study.graph)
     own_order = step is not None and study.graph.name.startswith("days")
@@ -60,7 +61,7 @@ def _one(
         else None
     )
     found = GraphResults(
-        study, layer, planes, shares, geometry, behaviour, counters, transition, main.sink, spread, said,
+        study, layer, plane_layer, planes, shares, geometry, behaviour, counters, transition, main.sink, spread, said,
         mechanism_of(config, loaded, study, main, layer, store, progress),
         prior_study.prior_of(readings) if own_order else None, two, (),
     )  # fmt: skip
@@ -70,6 +71,11 @@ def _one(
 def lowest_layer(g: Geometry) -> int:
     """The layer after the embedding where R is lowest at the last context."""
     return 1 + int(np.nanargmin(g.ratio[1:, -1]))
+
+
+def best_plane(g: Geometry) -> int:
+    """The layer after the embedding whose first principal plane is nearest to the Laplacian's at the last context."""
+    return 1 + int(np.nanargmax(g.alignment[1:, -1]))
 
 
 def _readings(
@@ -142,6 +148,7 @@ def arrays_of(results: tuple[GraphResults, ...]) -> dict[str, np.ndarray]:
             f"{key}.words": np.array(r.study.placements[0].words),
             f"{key}.planes": r.planes,
             f"{key}.layer": np.array(r.layer),
+            f"{key}.plane_layer": np.array(r.plane_layer),
             f"{key}.sink": r.sink,
             f"{key}.spread": r.spread,
             f"{key}.spread_accuracy": r.spread_accuracy,

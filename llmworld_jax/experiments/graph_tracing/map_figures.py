@@ -32,7 +32,8 @@ def map_figure(r: GraphResults) -> bytes:
             limits = _limits(r, k)
             _draw(axis, r, k, limits, 5.5)
             g = r.geometry[r.study.main]
-            notes = (f"R {g.ratio[r.layer, k]:.2f}, in this plane {g.plane_ratio[r.layer, k]:.2f}",)
+            at = (r.plane_layer, k)
+            notes = (f"R {g.ratio[at]:.2f}, in the plane {g.plane_ratio[at]:.2f}", f"alignment {g.alignment[at]:.2f}")
             panel_title(axis, f"{r.study.contexts[k]:,} words", *notes)
         axes[0, 0].set_ylabel("PC 2, turned onto the layout")
         for axis in axes[0]:
@@ -52,7 +53,7 @@ def map_animation(r: GraphResults) -> Moving:
             axis.clear()
             _draw(axis, r, k, limits, 8.5)
             axis.set(xlabel="PC 1", ylabel="PC 2, turned onto the layout")
-            axis.set_title(f"{r.study.key}, layer {r.layer}")
+            axis.set_title(f"{r.study.key}, layer {r.plane_layer}")
             axis.set_title(f"after {r.study.contexts[k]:,} words", loc="right", color=MODEL, fontweight="bold")
             figure.canvas.draw()
             figure.set_layout_engine("none")  # as the first frame was laid out: nothing jumps

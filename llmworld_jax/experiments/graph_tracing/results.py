@@ -162,7 +162,8 @@ class GraphResults(NamedTuple):
 
     study: Study
     layer: int  # the layer that is looked at: where R is lowest at the last context
-    planes: np.ndarray  # [context, node, 2], first principal plane at ``layer``, turned onto the layout
+    plane_layer: int  # where the first principal plane aligns best with the Laplacian's at the last context
+    planes: np.ndarray  # [context, node, 2], that plane, turned onto the layout
     plane_shares: np.ndarray  # [context, 2]
     geometry: dict[str, Geometry]
     behaviour: dict[str, Behaviour]

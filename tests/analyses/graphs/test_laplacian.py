@@ -25,9 +25,7 @@ def test_a_grid_is_the_sum_of_two_paths():
 def test_the_laplacian_sums_squared_differences():
     x = jnp.arange(15.0) ** 1.5
     a = tree()
-    np.testing.assert_allclose(
-        x @ graphs.laplacian(a) @ x, 0.5 * jnp.sum(a * (x[:, None] - x) ** 2), rtol=1e-5
-    )
+    np.testing.assert_allclose(x @ graphs.laplacian(a) @ x, 0.5 * jnp.sum(a * (x[:, None] - x) ** 2), rtol=1e-5)
 
 
 def test_the_embedding_is_smooth_orthonormal_and_without_the_constant():
