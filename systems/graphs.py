@@ -116,6 +116,6 @@ def spectral_layout(adjacency: np.ndarray) -> np.ndarray:
     a = np.asarray(adjacency, float)
     _, modes = np.linalg.eigh(np.diag(a.sum(axis=1)) - a)
     chosen = modes[:, 1:3] if len(a) > 2 else np.column_stack((modes[:, 1], np.zeros(len(a))))
-    # An eigenvector's sign is arbitrary; its largest entry is made positive, so that pictures repeat.
-    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), [0, 1]])
+    # An eigenvector's sign is arbitrary; the first of its largest entries is made positive, so that pictures repeat.
+    signs = np.sign(chosen[np.abs(chosen).round(6).argmax(axis=0), [0, 1]])
     return (chosen * np.where(signs == 0, 1, signs)).astype(np.float32)

@@ -60,13 +60,10 @@ def test_the_parts_are_as_many_as_the_laplacian_has_zeros(edges):
 def test_the_default_layout_is_of_the_smoothest_modes():
     line = joined(6, *[(i, i + 1) for i in range(5)])
     layout = from_adjacency(line).layout
-    smooth = np.cos(np.pi * (np.arange(6) + 0.5) / 6)
     for mode, column in enumerate(layout.T, 1):
         expected = np.cos(mode * np.pi * (np.arange(6) + 0.5) / 6)
         assert abs(column @ expected) == pytest.approx(np.linalg.norm(expected), rel=1e-5)
-        assert column[np.abs(column).argmax()] > 0
-    assert (np.diff(layout[:, 0]) < 0).all() == (layout[0, 0] > 0)
-    assert smooth[0] > 0
+        assert column[0] > 0  # its largest entries are at both ends, or in both halves
     np.testing.assert_array_equal(spectral_layout(joined(2, (0, 1)))[:, 1], 0)
 
 

@@ -39,7 +39,7 @@ def test_every_node_has_a_place_of_its_own(graph):
     assert between.min() > 0.1
 
 
-@pytest.mark.parametrize("graph", [lattices.grid(3, 5), lattices.honeycomb(3, 4), lattices.path(4)], ids=str)
+@pytest.mark.parametrize("graph", [lattices.grid(3, 5), lattices.honeycomb(3, 4), lattices.path(4)])
 def test_edges_are_the_shortest_distances_of_a_flat_lattice(graph):
     between = np.linalg.norm(graph.layout[:, None] - graph.layout[None], axis=-1)
     np.fill_diagonal(between, np.inf)

@@ -59,9 +59,9 @@ def _map(r: GraphResults, pictures: Pictures) -> list[Block]:
             f"The nodes' mean vectors of layer {layer} on their first two principal components at growing context, "
             "with the true edges drawn.",
             f"Mean vector of each node at layer {layer}, its last words before the context length, on the first two "
-            "principal components; each turned and scaled onto the layout by Procrustes. Lines: true edges. The layer is "
-            "the one that aligns best at the last context, a choice by the outcome; a picture of a plane is no proof, and "
-            "the whole vectors of all layers are in the next figures.",
+            "principal components; each turned and scaled onto the layout by Procrustes. Lines: true edges. The layer "
+            "is the one that aligns best at the last context, a choice by the outcome; a picture of a plane is no "
+            "proof, and the whole vectors of all layers are in the next figures.",
         ),
         pictures.animation(
             f"{stem}_forming", map_figures.map_animation(r), "The same, one frame for each context length.",
