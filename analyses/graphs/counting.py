@@ -75,7 +75,8 @@ def _bigram_laws(
     return jax.lax.scan(step, start, (first, before, walk, jnp.arange(walk.shape[0])))[1]
 
 
-def seen_before(walk: Walk, num_nodes: int, times: int = 1) -> Bool[Array, " time"]:
+@functools.partial(jax.jit, static_argnames=("num_nodes",))
+def seen_before(walk: Walk, num_nodes: int, times: int | Int[Array, ""] = 1) -> Bool[Array, " time"]:
     """Whether the current node occurred at least ``times`` before."""
     hot = jax.nn.one_hot(walk, num_nodes, dtype=jnp.int32)
     earlier = jnp.cumsum(hot, axis=0) - hot
@@ -98,13 +99,18 @@ def memorisation_curve(num_nodes: int, contexts: Int[Array, "*context"], times: 
         raise ValueError(
             f"Got {num_nodes} nodes and {times} times. Expected two nodes or more, and once or more. Choose others."
         )
-    # A binomial tail as an incomplete beta function, which covers every ``times``.
-    length = jnp.asarray(contexts, float)
+    return _binomial_tail(jnp.asarray(contexts, float), float(times), 1 / num_nodes)
+
+
+@jax.jit
+def _binomial_tail(length: Array, times: Array, probability: Array) -> Array:
+    # As an incomplete beta function, which covers every ``times``.
     enough = length >= times
-    tail = jax.scipy.special.betainc(float(times), jnp.where(enough, length - times + 1, 1.0), 1 / num_nodes)
+    tail = jax.scipy.special.betainc(times, jnp.where(enough, length - times + 1, 1.0), probability)
     return jnp.where(enough, tail, 0.0)
 
 
+@jax.jit
 def law_divergence(p: Laws, q: Laws) -> Float[Array, " time"]:
     r"""KL divergence of every row, each first brought to sum 1, in nats; 0 ln 0 = 0, infinite where q alone is 0.
 

@@ -26,6 +26,7 @@ class AdditiveBigram(NamedTuple):
     explained_by_current: Float[Array, ""]
 
 
+@functools.partial(jax.jit, static_argnames=("width", "rounds"))
 def neighbour_mixing(
     key: Key[Array, ""],
     adjacency: Float[Array, "node node"],
@@ -52,6 +53,7 @@ def neighbour_mixing(
     return rows
 
 
+@functools.partial(jax.jit, static_argnames=("num_nodes",))
 def additive_bigram(
     rows: Float[Array, "token width"],
     current: Int[Array, " token"],

@@ -27,6 +27,7 @@ class PowerLaw(NamedTuple):
     prefactor: Float[Array, ""]
 
 
+@functools.partial(jax.jit, static_argnames=("share", "least"))
 def energy_time(
     contexts: Float[Array, " context"], ratio: Float[Array, "*batch context"], share: float = 0.05, least: float = 0.02
 ) -> Float[Array, "*batch"]:
@@ -92,6 +93,7 @@ def _lead(key: Array, contexts: Array, ratios: Array, breaks: Array, *, count: i
     return Lead(*resampled_interval(centre, drawn, breaks.shape[0]))
 
 
+@jax.jit
 def size_power_law(
     sizes: Float[Array, " graph"], breaks: Float[Array, " graph"], errors: Float[Array, " graph"] | None = None
 ) -> PowerLaw:

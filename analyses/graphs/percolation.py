@@ -58,6 +58,7 @@ def component_sizes(edges: Bool[Array, "node node"]) -> Float[Array, " node"]:
     return jnp.zeros(number).at[labels].add(1.0)
 
 
+@jax.jit
 def first_time(curve: Curve, level: float | Float[Array, ""]) -> Float[Array, ""]:
     """Items read when ``curve`` first reaches ``level`` (1 is the first item); NaN where it never does."""
     reached = curve >= level

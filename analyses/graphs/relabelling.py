@@ -1,5 +1,6 @@
 """Is the geometry more than any other placement of the same points would have? Nodes relabelled at random."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -63,6 +64,7 @@ def ratio_null(
     )  # fmt: skip
 
 
+@functools.partial(jax.jit, static_argnames="count")
 def _many(key: Array, distances: Array, adjacency: Array, seen: Array, count: int) -> RelabellingNull:
     def one(given: tuple[Array, Array]) -> RelabellingNull:
         distance, known = given
@@ -71,7 +73,7 @@ def _many(key: Array, distances: Array, adjacency: Array, seen: Array, count: in
         null = jax.vmap(lambda to: ratio_of_distances(distance[to][:, to], adjacency, known))(moved)
         return _summed(value, null)
 
-    return jax.jit(lambda d, s: jax.lax.map(one, (d, s), batch_size=16))(distances, seen)
+    return jax.lax.map(one, (distances, seen), batch_size=16)
 
 
 def _summed(value: Array, null: Array) -> RelabellingNull:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from ..resampling import centre_and_resamples, resampled_interval
@@ -58,7 +59,8 @@ def two_segments(context: Float[Array, " point"], curve: Float[Array, " point"],
     """
     if context.shape[0] < 2 * LEAST:
         raise ValueError(f"Got {context.shape[0]} points. Expected {2 * LEAST} or more. Read longer sequences.")
-    if not isinstance(context, jax.core.Tracer) and not (context[0] > 0 and bool(jnp.all(jnp.diff(context) > 0))):
+    # By numpy: within a trace jnp would make a tracer of the verdict on known contexts.
+    if not isinstance(context, jax.core.Tracer) and not (np.diff(np.asarray(context), prepend=0.0) > 0).all():
         raise ValueError("Got contexts that do not ascend from above 0. Expected so. Sort them, and leave 0 out.")
     return _two_segments(context, curve, breaks=breaks)
 
@@ -98,6 +100,7 @@ def _two_segments(context: Array, curve: Array, *, breaks: int) -> TwoSegments:
     )
 
 
+@functools.partial(jax.jit, static_argnames=("share", "final"))
 def pre_saturation(curve: Float[Array, " point"], share: float = 0.9, final: int = 5) -> Bool[Array, " point"]:
     """Points up to the first at ``share`` of the way from the curve's least to its level over the last ``final``.
 
@@ -135,6 +138,8 @@ def bootstrap_transition(
     Raises:
         ValueError: fewer than two walks, or as :func:`two_segments`.
     """
+    if curves.shape[0] < 2:
+        raise ValueError(f"Got {curves.shape[0]} walk. Expected two or more. Read more walks.")
     estimate = two_segments(context, curves.mean(axis=0), breaks)
     return _interval(key, context, curves, estimate, count=count, breaks=breaks)
 

@@ -16,6 +16,7 @@ from .study import Sequences
 EXPOSED_FROM = 25
 CLASSES = ("edge walked before", "edge never walked", "no edge")
 RESAMPLES = 400
+TIMES = (1, 2)
 COUNTERS: dict[str, Callable[..., jax.Array]] = {
     "directed counts, α = 0.1": functools.partial(graphs.bigram_laws, smoothing=0.1, directed=True),
     "undirected counts, α = 1": functools.partial(graphs.bigram_laws, smoothing=1.0),
@@ -82,33 +83,41 @@ def _exposure(split, scored: np.ndarray, seed: int) -> np.ndarray:
 def counters_of(reading: Reading, sequences: Sequences, graph: Graph) -> Counters:
     """Every counter of ``COUNTERS`` on the same walks, with what has been seen of nodes and edges."""
     walks, adjacency = jnp.asarray(sequences.walks), jnp.asarray(graph.adjacency)
-    laws = jax.nn.softmax(jnp.asarray(reading.log_probability), axis=-1)
-    accuracy, divergence = zip(*(_counted(counter, laws, walks, adjacency) for counter in COUNTERS.values()))
-    number, steps = graph.num_nodes, jnp.arange(walks.shape[1])
-
-    def mean(values: jax.Array) -> np.ndarray:
-        return np.asarray(values, float).mean(axis=0)
-
-    times = (1, 2)
-    seen = [mean(jax.vmap(lambda w, k=k: graphs.seen_before(w, number, k))(walks)) for k in times]
-    coverage = [mean(jax.vmap(lambda w, k=k: graphs.edge_coverage(w, adjacency, k))(walks)) for k in times]
-    largest = [mean(jax.vmap(lambda w, k=k: graphs.largest_component(w, adjacency, k))(walks)) for k in times]
-    formula = [np.asarray(graphs.memorisation_curve(number, steps, k)) for k in times]
+    accuracy, divergence = (np.asarray(x) for x in _counted(jnp.asarray(reading.log_probability), walks, adjacency))
+    seen, coverage, largest = (np.asarray(x) for x in _exposed(walks, adjacency))
+    steps = jnp.arange(walks.shape[1])
+    formula = np.stack([np.asarray(graphs.memorisation_curve(graph.num_nodes, steps, times)) for times in TIMES])
     blank = ~sequences.scored
     return Counters(
-        tuple(COUNTERS),
-        np.where(blank, np.nan, np.stack(accuracy)),
-        np.where(blank, np.nan, np.stack(divergence)),
-        *(np.stack(x) for x in (seen, formula, coverage, largest)),
-    )
+        tuple(COUNTERS), np.where(blank, np.nan, accuracy), np.where(blank, np.nan, divergence), seen, formula,
+        coverage, largest,
+    )  # fmt: skip
 
 
-def _counted(
-    counter: Callable[..., jax.Array], laws: jax.Array, walks: jax.Array, adjacency: jax.Array
-) -> tuple[np.ndarray, np.ndarray]:
+@jax.jit
+def _counted(log_probability: jax.Array, walks: jax.Array, adjacency: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Accuracy and divergence of every counter, ``[counter, time]``, means over walks."""
+    laws = jax.nn.softmax(log_probability, axis=-1)
+
     def one(law: jax.Array, walk: jax.Array) -> tuple[jax.Array, jax.Array]:
-        counted = counter(walk, adjacency.shape[0])
-        return jnp.sum(counted * adjacency[walk], axis=-1), graphs.law_divergence(law, counted)
+        counted = jnp.stack([counter(walk, adjacency.shape[0]) for counter in COUNTERS.values()])
+        legal = jnp.sum(counted * adjacency[walk], axis=-1)
+        return legal, jax.vmap(graphs.law_divergence, in_axes=(None, 0))(law, counted)
 
-    accuracy, divergence = jax.jit(jax.vmap(one))(laws, walks)
-    return np.asarray(accuracy).mean(axis=0), np.asarray(divergence).mean(axis=0)
+    accuracy, divergence = jax.vmap(one)(laws, walks)
+    return accuracy.mean(axis=0), divergence.mean(axis=0)
+
+
+@jax.jit
+def _exposed(walks: jax.Array, adjacency: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Nodes and edges that occurred, and the largest part they join, ``[times, time]``, means over walks."""
+
+    def one(walk: jax.Array) -> tuple[jax.Array, ...]:
+        return (
+            jnp.stack([graphs.seen_before(walk, adjacency.shape[0], k) for k in TIMES]).astype(jnp.float32),
+            jnp.stack([graphs.edge_coverage(walk, adjacency, k) for k in TIMES]),
+            jnp.stack([graphs.largest_component(walk, adjacency, k) for k in TIMES]),
+        )
+
+    seen, coverage, largest = jax.vmap(one)(walks)
+    return seen.mean(axis=0), coverage.mean(axis=0), largest.mean(axis=0)

@@ -32,7 +32,7 @@ def _heat(figure: Any, axis: Any, r: GraphResults) -> None:
     axis.set_xticks(range(len(r.study.contexts)), [str(c) for c in r.study.contexts], rotation=60, fontsize=7)
     axis.set(ylabel=LAYER, xlabel="context length (words read)")
     axis.axhline(r.layer, color="0.1", lw=0.8, ls=":")
-    panel_title(axis, "Energy ratio R", "red: neighbours nearer than chance; dotted: layer on the right")
+    panel_title(axis, "Energy ratio R", "red: neighbours are near", "dotted: layer on the right")
     figure.colorbar(image, ax=axis, shrink=0.9)
 
 
@@ -49,7 +49,7 @@ def _curves(axis: Any, r: GraphResults) -> None:
     axis.plot(contexts, main.plane_ratio[r.layer], color=MODEL, lw=1.1, ls=(0, (1, 1)), label="in its first plane")
     axis.set_ylabel("energy ratio R")
     contexts_axis(axis, r)
-    panel_title(axis, f"Layer {r.layer}", "band of a curve: walks drawn anew, 95 %")
+    panel_title(axis, f"Layer {r.layer}", "band of a curve:", "95 % of walks drawn anew")
 
 
 def layers_figure(r: GraphResults) -> bytes:

@@ -73,15 +73,19 @@ def planes_of(reading: Reading, graph: Graph, layer: int) -> tuple[np.ndarray, n
 
     Scale and orientation of a principal plane are arbitrary: each is moved by its Procrustes map.
     """
-    rows, seen = jnp.asarray(reading.means[layer]), jnp.asarray(reading.counts[layer] > 0)
-    layout = jnp.asarray(graph.layout)
+    scores, shares = _planes(
+        jnp.asarray(reading.means[layer]), jnp.asarray(reading.counts[layer] > 0), jnp.asarray(graph.layout)
+    )
+    return np.asarray(scores), np.asarray(shares)
 
+
+@jax.jit
+def _planes(rows: jax.Array, seen: jax.Array, layout: jax.Array) -> tuple[jax.Array, jax.Array]:
     def one(rows: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
         components = graphs.principal_components(rows, 2, seen)
         return graphs.procrustes(components.scores, layout, seen).aligned, components.share
 
-    scores, shares = jax.vmap(one)(rows, seen)
-    return np.asarray(scores), np.asarray(shares)
+    return jax.vmap(one)(rows, seen)
 
 
 def resampled_ratios(sums: np.ndarray, counts: np.ndarray, graph: Graph, weights: np.ndarray) -> np.ndarray:
@@ -126,9 +130,14 @@ def two_graphs(reading: Reading, first: Graph, second: Graph, seed: int) -> Two:
         for g in (first, second)
     )
     planes = [graphs.spectral_embedding(jnp.asarray(g.adjacency), 2) for g in (first, second)]
-    overlap = jax.jit(jax.vmap(jax.vmap(lambda rows: _overlap(rows, *planes))))(means)
+    overlap = _overlaps(means, *planes)
     overlap = jnp.where(jnp.all(seen, axis=-1), overlap, jnp.nan)
     return Two(*(np.asarray(x) for x in (one.value, two.value, one.z, two.z, overlap)))
+
+
+@jax.jit
+def _overlaps(means: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
+    return jax.vmap(jax.vmap(lambda rows: _overlap(rows, first, second)))(means)
 
 
 def _overlap(rows: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:

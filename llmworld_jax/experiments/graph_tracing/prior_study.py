@@ -32,12 +32,14 @@ def circular_step(graph: Graph) -> int | None:
 def prior_of(readings: dict[str, Reading]) -> Prior:
     """Power of every circulant plane for each kind of sequence; NaN where a node was not seen."""
     number = next(iter(readings.values())).means.shape[2]
-    over = jax.jit(jax.vmap(jax.vmap(graphs.circulant_power)))
     powers = []
     for reading in readings.values():
         whole = np.all(reading.counts > 0, axis=-1, keepdims=True)
-        powers.append(np.where(whole, np.asarray(over(jnp.asarray(reading.means))), np.nan))
+        powers.append(np.where(whole, np.asarray(_powers(jnp.asarray(reading.means))), np.nan))
     return Prior(tuple(readings), np.arange(1, number // 2 + 1), np.stack(powers))
+
+
+_powers = jax.jit(jax.vmap(jax.vmap(graphs.circulant_power)))
 
 
 def gain_of_step(prior: Prior, kind: str, step: int, against: str) -> np.ndarray:
