@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 Adjacency = Float[Array, "node node"] | Float[np.ndarray, "node node"]
+Other = Float[Array, "other other"] | Float[np.ndarray, "other other"]
 Walk = Int[Array, " time"] | Int[np.ndarray, " time"]
 Sequence = Int[Array, " time"]
 Share = float | Float[Array, ""]
@@ -87,7 +88,7 @@ def edge_shuffled(key: Key[Array, ""], walk: Walk) -> Sequence:
     return _edge_shuffled(key, walk)
 
 
-def mixture_walk(key: Key[Array, ""], first: Adjacency, second: Adjacency, share: Share, length: int) -> Sequence:
+def mixture_walk(key: Key[Array, ""], first: Adjacency, second: Other, share: Share, length: int) -> Sequence:
     r"""Each step follows the first graph with probability ``share`` ρ, else the second; it starts at any node.
 
     .. math:: P(j \mid i) = \rho A^1_{ij} / d^1_i + (1 - \rho) A^2_{ij} / d^2_i

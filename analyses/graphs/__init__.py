@@ -39,7 +39,7 @@ from .mixing import AdditiveBigram, additive_bigram, neighbour_mixing
 from .ordering import PowerLaw, energy_time, size_power_law
 from .percolation import component_sizes, edge_coverage, first_time, largest_component, susceptibility
 from .relabelling import RelabellingNull, permutation_null, ratio_null, relabellings
-from .spectrum import circulant_power, graph_fourier_power
+from .spectrum import circulant_power, graph_fourier_power, ring_harmonic
 from .theory import Descent, descend_energy, minimal_energy, minimal_energy_rows
 from .transition import TransitionInterval, TwoSegments, bootstrap_transition, pre_saturation, two_segments
 
@@ -101,6 +101,7 @@ __all__ = [
     "reconstruction_precision",
     "relabellings",
     "resistance_distances",
+    "ring_harmonic",
     "rule_following",
     "seen_before",
     "size_power_law",

@@ -81,7 +81,7 @@ def test_the_same_shapes_are_compiled_once(make):
 
 
 def test_a_walk_moves_to_any_neighbour_alike():
-    made = random_walk(jax.random.key(0), A, 20_000)
+    made = random_walk(jax.random.key(0), A, 10_000)
     assert p_value(transitions(made, 7), rows(A)) > LEVEL
     # Time at a node against its degree; the walk's memory is short, so every fifth item is nearly independent.
     visits = np.bincount(made[::5], minlength=7)[None]
@@ -89,9 +89,9 @@ def test_a_walk_moves_to_any_neighbour_alike():
 
 
 def test_restarts_go_anywhere():
-    made = random_walk(jax.random.key(1), A, 20_000, restart=0.3)
+    made = random_walk(jax.random.key(1), A, 10_000, restart=0.3)
     assert p_value(transitions(made, 7), 0.7 * rows(A) + 0.3 / 7) > LEVEL
-    always = random_walk(jax.random.key(2), A, 7_000, restart=1.0)
+    always = random_walk(jax.random.key(2), A, 10_000, restart=1.0)
     assert p_value(np.bincount(always, minlength=7)[None], np.full((1, 7), 1 / 7)) > LEVEL
 
 
@@ -130,7 +130,7 @@ def test_independent_nodes_come_as_often_as_a_walk_visits_them():
     assert p_value(transitions(made, 7), np.tile(stationary(A), (7, 1))) > LEVEL
 
 
-@pytest.mark.parametrize("length", [2, 3, 8, 9])
+@pytest.mark.parametrize("length", [2, 9])
 def test_shuffled_edges_are_transitions_of_the_walk_each_used_once(length):
     made = np.asarray(random_walk(jax.random.key(6), B, length))
     shuffled = np.asarray(edge_shuffled(jax.random.key(7), made))
@@ -153,10 +153,10 @@ def test_shuffled_edges_keep_every_transition_as_likely():
 
 def test_a_mixture_follows_each_graph_in_its_share():
     other = jnp.asarray(parse_graph("star:9").adjacency)
-    made = mixture_walk(jax.random.key(9), B, other, 0.7, 20_000)
+    made = mixture_walk(jax.random.key(9), B, other, 0.7, 10_000)
     assert p_value(transitions(made, 9), 0.7 * rows(B) + 0.3 * rows(other)) > LEVEL
     for share, graph in ((1.0, B), (0.0, other)):
-        alone = np.asarray(mixture_walk(jax.random.key(10), B, other, share, 300))
+        alone = np.asarray(mixture_walk(jax.random.key(10), B, other, share, 10_000))
         assert np.asarray(graph)[alone[:-1], alone[1:]].all()
 
 
@@ -169,7 +169,7 @@ def test_a_balanced_walk_prefers_what_was_seen_less():
     spread = [np.mean([np.bincount(walk, minlength=9).std() for walk in sort]) for sort in (made, plain)]
     assert spread[0] < spread[1] / 2
     # Strength 0 is the random walk, and a large one never returns while a fresh neighbour is there.
-    free = balanced_walk(jax.random.key(12), A, 20_000, strength=0.0)
+    free = balanced_walk(jax.random.key(12), A, 10_000, strength=0.0)
     assert p_value(transitions(free, 7), rows(A)) > LEVEL
     ring = jnp.asarray(parse_graph("ring:8").adjacency)
     around = np.asarray(balanced_walk(jax.random.key(13), ring, 8, strength=50.0))
@@ -210,7 +210,7 @@ def test_what_cannot_be_walked_is_refused(make, said):
 
 
 def test_a_mixture_is_of_graphs_of_one_size():
-    with pytest.raises(Exception, match=r"graphs of 7 and 9 nodes|node"):
+    with pytest.raises(ValueError, match="graphs of 7 and 9 nodes"):
         mixture_walk(KEY(0), A, B, 0.5, 5)
 
 

@@ -133,7 +133,7 @@ def _lead(axis: Any, r: GraphResults) -> None:
         value[known], layers[known], xerr=np.abs(np.stack((value - low, high - value)))[:, known], fmt="o", ms=3,
         lw=0.9, color=MODEL, label="R has fallen, minus the break",
     )  # fmt: skip
-    axis.set(xlabel="words (left of 0: energy first)", ylabel="layer")
+    axis.set(xlabel="words (left of 0: energy first)", ylabel="layer", ylim=(-0.5, len(layers) - 0.5))
     panel_title(axis, "Which comes first?", "95 % of walks drawn anew")
 
 

@@ -64,7 +64,7 @@ def swap_figure(r: GraphResults) -> bytes:
 
 def prior_figure(r: GraphResults, prior: Prior) -> bytes:
     """Share of the variance in each circular plane, at every layer (above) and, at one layer, every context (below)."""
-    names = {1: "step 1: the words' own order"}
+    names = {1: "Ring of step 1 (own)"}
     plt = pyplot()
     with plt.rc_context(RC):
         figure, axes = plt.subplots(2, len(prior.steps), figsize=(WIDTH, 4.6), layout="constrained", sharey=True)
@@ -75,7 +75,7 @@ def prior_figure(r: GraphResults, prior: Prior) -> bytes:
                 axes[1, k].plot(r.study.contexts, power[r.layer, :, k], **style)
             for axis in axes[:, k]:
                 axis.axhline(1 / len(prior.steps), color=FLOOR, lw=0.8, ls=":", label="even")
-            panel_title(axes[0, k], names.get(int(step), f"step {step}"))
+            panel_title(axes[0, k], names.get(int(step), f"Ring of step {step}"))
             axes[0, k].set_xlabel(LAYER)
             axes[1, k].set(xscale="log", xlabel=CONTEXT)
             plain_ticks(axes[1, k].xaxis)

@@ -140,7 +140,8 @@ class Mechanism(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """Nodes with an order of their own (days): power of each circulant plane, ``[kind, layer, context, step]``."""
+    """Nodes with an order of their own (days): share of the variance in the plane in which the ring of each step is a
+    circle, ``[kind, layer, context, step]``."""
 
     kinds: tuple[str, ...]
     steps: np.ndarray

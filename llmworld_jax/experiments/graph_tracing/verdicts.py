@@ -40,6 +40,10 @@ def shape_verdict(layer: int, main: str, geometry: dict[str, Geometry]) -> Said:
         beaten = True
     if p < P_LEVEL and beaten:
         return Said("good", f"The representations take the shape of the graph. {text}.")
+    if beaten and INDEPENDENT in geometry:
+        return Said(
+            "neutral", f"The representations move towards the graph, but not beyond a random placement. {text}."
+        )
     return Said("negative", f"The representations do not take the shape of the graph beyond its controls. {text}.")
 
 

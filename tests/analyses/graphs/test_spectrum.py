@@ -28,7 +28,7 @@ def test_a_planted_mode_has_all_the_power():
 
 
 @pytest.mark.parametrize("number", [7, 8])
-def test_a_circle_of_any_step_lies_in_its_plane(number):
+def test_every_harmonic_has_its_plane(number):
     assert float(graphs.circulant_power(rows_of(1, number)).sum()) == pytest.approx(1, rel=1e-4)
     for step in range(1, number // 2 + 1):
         angle = 2 * jnp.pi * step * jnp.arange(number) / number
@@ -39,3 +39,15 @@ def test_a_circle_of_any_step_lies_in_its_plane(number):
 def test_independent_points_spread_evenly_over_the_planes_by_their_dimensions():
     rows = rows_of(2, 8, 20_000)
     np.testing.assert_allclose(graphs.circulant_power(rows), np.array([2, 2, 2, 1]) / 7, atol=0.01)
+
+
+@pytest.mark.parametrize(("number", "step", "harmonic"), [(7, 1, 1), (7, 3, 2), (7, 2, 3), (9, 4, 2), (10, 3, 3)])
+def test_a_ring_is_a_circle_in_its_harmonic_which_is_its_smoothest_mode(number, step, harmonic):
+    assert graphs.ring_harmonic(number, step) == harmonic
+    power = graphs.circulant_power(graphs.spectral_embedding(ring(number, step), 2))
+    assert float(power[harmonic - 1]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_step_that_makes_several_rings_has_none():
+    with pytest.raises(ValueError, match="common divisor"):
+        graphs.ring_harmonic(8, 2)
