@@ -76,7 +76,7 @@ def summing(
 
 def forward_with_sums(
     model: Llama,
-    tokens: Int[Array, " position"],
+    tokens: Int[Array, " position"] | Float[Array, "position d_model"],
     reduce: Callable[[Array], NodeSums],
     *,
     edits: tuple[Edit, ...] = (),

@@ -105,15 +105,8 @@ def read_walks(
     Raises:
         InputError: walks and prompts that do not belong together, or a context length that no walk has.
     """
-    count, steps = walks.shape
-    if prompts.tokens.shape[0] != count or len(prompts.item_at) != steps:
-        raise InputError(
-            f"{count} walks of {steps} items and prompts of {prompts.tokens.shape[0]} of {len(prompts.item_at)}",
-            "prompts made of these walks",
-            "Make them with graph_prompts",
-        )
-    if not len(contexts) or min(contexts) < 1 or max(contexts) > steps:
-        raise InputError(f"context lengths {tuple(contexts)}", f"some from 1 to {steps}", "Choose among these")
+    _check(prompts, walks, contexts)
+    count = len(walks)
     fixed = tuple(jnp.asarray(x) for x in (prompts.item_at, prompts.read_at, word_ids, np.asarray(contexts)))
     sums: list[np.ndarray] = []
     counts: list[np.ndarray] = []
@@ -140,3 +133,15 @@ def read_walks(
     if per_walk:
         return WalkReadings(np.concatenate(sums), np.concatenate(counts), *joined)
     return WalkReadings(sums[0], counts[0], *joined)
+
+
+def _check(prompts: GraphPrompts, walks: np.ndarray, contexts: Sequence[int]) -> None:
+    count, steps = walks.shape
+    if prompts.tokens.shape[0] != count or len(prompts.item_at) != steps:
+        raise InputError(
+            f"{count} walks of {steps} items and prompts of {prompts.tokens.shape[0]} of {len(prompts.item_at)}",
+            "prompts made of these walks",
+            "Make them with graph_prompts",
+        )
+    if not len(contexts) or min(contexts) < 1 or max(contexts) > steps:
+        raise InputError(f"context lengths {tuple(contexts)}", f"some from 1 to {steps}", "Choose among these")

@@ -36,7 +36,7 @@ from .geometry import (
 from .hyperbolicity import delta_hyperbolicity, plane_stress, stress
 from .laplacian import Modes, laplacian, laplacian_modes, mode_groups, spectral_embedding
 from .mixing import AdditiveBigram, additive_bigram, neighbour_mixing
-from .ordering import PowerLaw, energy_time, size_power_law
+from .ordering import Lead, PowerLaw, energy_time, lead, size_power_law
 from .percolation import component_sizes, edge_coverage, first_time, largest_component, susceptibility
 from .relabelling import RelabellingNull, permutation_null, ratio_null, relabellings
 from .spectrum import circulant_power, graph_fourier_power, ring_harmonic
@@ -49,6 +49,7 @@ __all__ = [
     "Descent",
     "DistanceCorrelations",
     "ExposureSplit",
+    "Lead",
     "Modes",
     "PowerLaw",
     "Procrustes",
@@ -82,6 +83,7 @@ __all__ = [
     "laplacian_modes",
     "largest_component",
     "law_divergence",
+    "lead",
     "memorisation_curve",
     "minimal_energy",
     "minimal_energy_rows",

@@ -62,7 +62,7 @@ def transition_of(
         break_at=_with_interval(at),
         before=_with_interval(np.asarray(fitted.before)),
         after=_with_interval(np.asarray(fitted.after)),
-        share_rising=float(np.mean(np.asarray(fitted.is_transition)[1:])),
+        share_rising=float(np.mean(np.asarray(fitted.after > fitted.before)[1:])),
         energy_at=_with_interval(energy),
         lead=_with_interval(energy - at[:, None]),
         covered_at=np.array([_first(counters.coverage[0]), np.nan, np.nan]),
