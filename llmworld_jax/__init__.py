@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .entities.table import EntityTable
     from .errors import InputError
     from .expansion import ExpandedLaws, expanded_laws
+    from .graph_prompts import GraphPrompts, graph_prompts
+    from .head_scores import HeadScores, head_scores
     from .laws import Laws, number_laws, with_forecast
     from .models.capture import capture
     from .models.catalogue import MODELS, LoadedModel, load
@@ -46,11 +48,15 @@ if TYPE_CHECKING:
     from .models.forward import Branches, KVCache, Output, embed, forward, logits, tree_forward
     from .models.llama import Llama
     from .multivariate import InterleavedCodec, channel_laws, interleaved, separate
+    from .node_laws import NodeLaws, node_laws
+    from .node_means import NodeMeans, NodeSums, node_means, node_sums
     from .numerals import Numerals, display_units, rescaled
     from .prompts import Prompt
     from .queries import query_laws
     from .rollouts import Rollout, rollout
     from .vocabulary import Tokenizer, WrappedTokenizer
+    from .walk_reading import WalkReadings, read_walk, read_walks
+    from .words import placed_words, word_ids
 
     __version__: str
 
@@ -75,17 +81,23 @@ _NAMES = {
     "digit_tree": ("coarse",),
     "errors": ("InputError",),
     "expansion": ("ExpandedLaws", "expanded_laws"),
+    "graph_prompts": ("GraphPrompts", "graph_prompts"),
+    "head_scores": ("HeadScores", "head_scores"),
     "laws": ("Laws", "number_laws", "with_forecast"),
     "models.catalogue": ("MODELS", "LoadedModel", "load"),
     "models.config": ("ModelConfig", "RopeScaling"),
     "models.forward": ("Branches", "KVCache", "Output", "embed", "forward", "logits", "tree_forward"),
     "models.llama": ("Llama",),
     "multivariate": ("InterleavedCodec", "channel_laws", "interleaved", "separate"),
+    "node_laws": ("NodeLaws", "node_laws"),
+    "node_means": ("NodeMeans", "NodeSums", "node_means", "node_sums"),
     "numerals": ("Numerals", "display_units", "rescaled"),
     "prompts": ("Prompt",),
     "queries": ("query_laws",),
     "rollouts": ("Rollout", "rollout"),
     "vocabulary": ("Tokenizer", "WrappedTokenizer"),
+    "walk_reading": ("WalkReadings", "read_walk", "read_walks"),
+    "words": ("placed_words", "word_ids"),
 }
 
 __all__ = [
@@ -95,6 +107,8 @@ __all__ = [
     "EntityPrompts",
     "EntityTable",
     "ExpandedLaws",
+    "GraphPrompts",
+    "HeadScores",
     "InputError",
     "InterleavedCodec",
     "KVCache",
@@ -102,6 +116,9 @@ __all__ = [
     "Llama",
     "LoadedModel",
     "ModelConfig",
+    "NodeLaws",
+    "NodeMeans",
+    "NodeSums",
     "NumberCodec",
     "Numerals",
     "Output",
@@ -109,6 +126,7 @@ __all__ = [
     "Rollout",
     "RopeScaling",
     "Tokenizer",
+    "WalkReadings",
     "WrappedTokenizer",
     "__version__",
     "accumulate",
@@ -121,15 +139,23 @@ __all__ = [
     "entity_prompts",
     "expanded_laws",
     "forward",
+    "graph_prompts",
+    "head_scores",
     "interleaved",
     "load",
     "load_entities",
     "logits",
+    "node_laws",
+    "node_means",
+    "node_sums",
     "number_codec",
     "number_laws",
+    "placed_words",
     "prompt_kinds",
     "query_laws",
     "read_layer",
+    "read_walk",
+    "read_walks",
     "rescaled",
     "rollout",
     "separate",
@@ -137,6 +163,7 @@ __all__ = [
     "stream",
     "tree_forward",
     "with_forecast",
+    "word_ids",
 ]
 
 

@@ -238,10 +238,9 @@ def placements(args: argparse.Namespace, count: int = 8) -> tuple[list[Row], dic
         raise SystemExit(f"placements differ by {worst}. Nothing was timed.")
     times = interleaved(sides, args.repeats)
     ratio = times["together"].least("wall") / times["one"].least("wall")
-    row = Row(
-        f"{count} placements by vmap, seconds a placement; ratio together / one", f"{times['together'].least('wall') / count:.3g} s",
-        f"{times['one'].least('wall') / count:.3g} s (ours, one by one)", ratio, "<= 1", ratio <= 1,
-    )  # fmt: skip
+    together_s, one_s = (times[name].least("wall") / count for name in ("together", "one"))
+    title = f"{count} placements by vmap, seconds a placement; ratio together / one"
+    row = Row(title, f"{together_s:.3g} s", f"{one_s:.3g} s (ours, one by one)", ratio, "<= 1", ratio <= 1)
     facts: dict[str, Any] = {name: t.summary() for name, t in times.items()}
     return [row], facts | {"difference": worst, "device": jax.devices()[0].device_kind}
 
