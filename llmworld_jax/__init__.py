@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from .entities.table import EntityTable
     from .errors import InputError
     from .expansion import ExpandedLaws, expanded_laws
-    from .graph_prompts import GraphPrompts, graph_prompts
-    from .head_scores import HeadScores, head_scores
+    from .heads import HeadScores, head_scores
     from .laws import Laws, number_laws, with_forecast
     from .models.capture import capture
     from .models.catalogue import MODELS, LoadedModel, load
@@ -48,14 +47,15 @@ if TYPE_CHECKING:
     from .models.forward import Branches, KVCache, Output, embed, forward, logits, tree_forward
     from .models.llama import Llama
     from .multivariate import InterleavedCodec, channel_laws, interleaved, separate
-    from .node_laws import NodeLaws, node_laws
-    from .node_means import NodeMeans, NodeSums, node_means, node_sums
     from .numerals import Numerals, display_units, rescaled
     from .prompts import Prompt
     from .queries import query_laws
     from .rollouts import Rollout, rollout
     from .vocabulary import Tokenizer, WrappedTokenizer
+    from .walk_prompts import GraphPrompts, graph_prompts
     from .walk_reading import WalkReadings, read_walk, read_walks
+    from .window_sums import NodeMeans, NodeSums, node_means, node_sums
+    from .word_laws import NodeLaws, node_laws
     from .words import placed_words, word_ids
 
     __version__: str
@@ -81,16 +81,16 @@ _NAMES = {
     "digit_tree": ("coarse",),
     "errors": ("InputError",),
     "expansion": ("ExpandedLaws", "expanded_laws"),
-    "graph_prompts": ("GraphPrompts", "graph_prompts"),
-    "head_scores": ("HeadScores", "head_scores"),
+    "walk_prompts": ("GraphPrompts", "graph_prompts"),
+    "heads": ("HeadScores", "head_scores"),
     "laws": ("Laws", "number_laws", "with_forecast"),
     "models.catalogue": ("MODELS", "LoadedModel", "load"),
     "models.config": ("ModelConfig", "RopeScaling"),
     "models.forward": ("Branches", "KVCache", "Output", "embed", "forward", "logits", "tree_forward"),
     "models.llama": ("Llama",),
     "multivariate": ("InterleavedCodec", "channel_laws", "interleaved", "separate"),
-    "node_laws": ("NodeLaws", "node_laws"),
-    "node_means": ("NodeMeans", "NodeSums", "node_means", "node_sums"),
+    "word_laws": ("NodeLaws", "node_laws"),
+    "window_sums": ("NodeMeans", "NodeSums", "node_means", "node_sums"),
     "numerals": ("Numerals", "display_units", "rescaled"),
     "prompts": ("Prompt",),
     "queries": ("query_laws",),

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from .errors import InputError
-from .graph_prompts import GraphPrompts
 from .models.edits import Edit
 from .models.layers import Precision
 from .models.llama import Llama
-from .node_laws import NodeLaws, node_laws
-from .node_means import NodeSums, forward_with_sums, summing, windows
+from .walk_prompts import GraphPrompts
+from .window_sums import NodeSums, forward_with_sums, summing, windows
+from .word_laws import NodeLaws, node_laws
 
 
 class WalkReading(NamedTuple):
@@ -57,7 +57,7 @@ def read_walk(
 ) -> WalkReading:
     """One walk; pure, so that ``jax.vmap`` goes over walks, placements (``word_ids`` too) and edits.
 
-    Arguments as in ``node_means.node_sums``; ``read_at`` is where the law of the next item is read.
+    Arguments as in ``window_sums.node_sums``; ``read_at`` is where the law of the next item is read.
     """
     chosen = windows(nodes, contexts, window, word_ids.shape[0])
     reduce = summing(chosen, item_at, normalise=normalise, drop_sinks=drop_sinks, precision=precision)

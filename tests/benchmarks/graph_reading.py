@@ -35,8 +35,8 @@ def make(path: Path, walks: int, length: int) -> None:
     """Token ids, nodes and positions, in a file that either side reads."""
     import jax
 
-    from llmworld_jax.graph_prompts import graph_prompts
     from llmworld_jax.models.catalogue import DEFAULT, load
+    from llmworld_jax.walk_prompts import graph_prompts
     from llmworld_jax.words import GRID_WORDS, word_ids
     from systems.lattices import grid
     from systems.walks import random_walk
@@ -63,8 +63,8 @@ def ours(path: Path, laws: bool, threads: int) -> Callable[[], Sums]:
     import jax.numpy as jnp
 
     from llmworld_jax.models.catalogue import DEFAULT, load
-    from llmworld_jax.node_means import node_sums
     from llmworld_jax.walk_reading import read_walk
+    from llmworld_jax.window_sums import node_sums
 
     del threads  # the process is pinned
     model, file = load(DEFAULT).model, np.load(path)
@@ -212,7 +212,7 @@ def placements(args: argparse.Namespace, count: int = 8) -> tuple[list[Row], dic
     import jax.numpy as jnp
 
     from llmworld_jax.models.catalogue import DEFAULT, load
-    from llmworld_jax.node_means import node_sums
+    from llmworld_jax.window_sums import node_sums
 
     model, file = load(DEFAULT).model, np.load(args.file)
     at, contexts = (jnp.asarray(file[name], jnp.int32) for name in ("at", "contexts"))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.graph_prompts import GraphPrompts, graph_prompts
 from llmworld_jax.models.edits import silence_heads
 from llmworld_jax.models.forward import forward
-from llmworld_jax.node_laws import node_laws
-from llmworld_jax.node_means import node_sums
+from llmworld_jax.walk_prompts import GraphPrompts, graph_prompts
 from llmworld_jax.walk_reading import _read_batch, read_walks
+from llmworld_jax.window_sums import node_sums
+from llmworld_jax.word_laws import node_laws
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "smollm2_graphs"
 IDS = np.array([5, 9, 30], np.int32)

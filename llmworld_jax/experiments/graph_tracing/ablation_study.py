@@ -12,7 +12,7 @@ import numpy as np
 
 from analyses import graphs
 
-from ...head_scores import head_scores
+from ...heads import head_scores
 from ...models.edits import Edit, project_out, silence_heads
 from ...models.llama import Llama
 from ...walk_reading import read_walks

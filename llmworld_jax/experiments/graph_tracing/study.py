@@ -16,9 +16,9 @@ from systems import edge_lists, graph_names, walks
 from systems.graphs import Graph
 
 from ...errors import InputError
-from ...graph_prompts import GraphPrompts, graph_prompts
 from ...models.catalogue import LoadedModel
 from ...start import parse_start
+from ...walk_prompts import GraphPrompts, graph_prompts
 from ...words import DAYS, POOL, placed_words, word_ids
 from .config import GraphConfig
 

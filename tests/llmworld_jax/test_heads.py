@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmworld_jax.head_scores import head_scores, pattern_scores
+from llmworld_jax.heads import head_scores, pattern_scores
 from llmworld_jax.models.capture import capture
 
 BLOCK, LENGTH = 6, 12

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.graph_prompts import graph_prompts
+from llmworld_jax.walk_prompts import graph_prompts
 
 from .test_words import Spelled
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llmworld_jax.models.forward import embed, forward
-from llmworld_jax.node_means import NodeSums, node_means, node_sums, windows
+from llmworld_jax.window_sums import NodeSums, node_means, node_sums, windows
 
 NODES = jnp.array([0, 1, 2, 1, 0, 3, 0, 1, 2, 2])
 AT = jnp.arange(3, 23, 2)  # two tokens of prefix and a separator after each word

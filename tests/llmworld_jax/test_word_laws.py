@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llmworld_jax.models.forward import forward, logits
-from llmworld_jax.node_laws import node_laws
+from llmworld_jax.word_laws import node_laws
 
 IDS = jnp.array([3, 17, 30], jnp.int32)
 
