@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..figure_style import FLOOR, MODEL, OBSERVER, RC, WIDTH, legend_outside, panel_title, png, pyplot
+from ..figure_style import FLOOR, MODEL, OBSERVER, RC, WIDTH, legend_outside, panel_title, plain_ticks, png, pyplot
 from .behaviour_study import CLASSES
 from .looks import CONTEXT, COUNTED, color_of, contexts_axis, dashes_of, smoothed
 from .results import GraphResults
@@ -152,6 +152,9 @@ def scaling_figure(results: tuple[GraphResults, ...]) -> bytes:
         for r, x, y in zip(results, size, breaks[:, 0]):
             axis.annotate(r.study.key, (x, y), (4, 4), textcoords="offset points", fontsize=7)
         axis.set(xscale="log", yscale="log", xlabel="nodes", ylabel=CONTEXT)
+        plain_ticks(axis.yaxis)
+        axis.set_xticks(size, [str(n) for n in size])
+        axis.set_xticks((), minor=True)
         panel_title(axis, "Transition and size")
         legend_outside(figure, (axis,))
         return png(figure)

@@ -11,7 +11,8 @@ from .results import GraphResults
 
 PANELS = 4
 EDGE = "#c9ced4"
-MOST_NAMED = 36
+MOST_NAMED = {5.5: 20, 8.5: 49}
+"""So many words can be told apart at a size of letters."""
 
 
 def chosen_contexts(r: GraphResults, count: int = PANELS) -> tuple[int, ...]:
@@ -72,7 +73,7 @@ def _draw(axis: Any, r: GraphResults, k: int, limits: Any, size: float) -> None:
         axis.plot(*points[[i, j]].T, color=EDGE, lw=1.2, zorder=1)
     axis.scatter(*points.T, s=14, color=MODEL, lw=0, zorder=2)
     words = r.study.placements[0].words
-    for point, word in zip(points, words) if len(words) <= MOST_NAMED else ():
+    for point, word in zip(points, words) if len(words) <= MOST_NAMED[size] else ():
         if np.isfinite(point).all():
             axis.annotate(word, point, (0, 3), textcoords="offset points", ha="center", fontsize=size, color=OBSERVER)
     axis.set(xlim=(-limits, limits), ylim=(-limits, limits), xticks=(), yticks=())
