@@ -1,4 +1,4 @@
-"""The measures of the spec on its own node means, where they lie beside the checkout: another implementation's numbers."""
+"""The measures of the spec on its own node means, where they lie beside the checkout: another code's numbers."""
 
 from pathlib import Path
 
