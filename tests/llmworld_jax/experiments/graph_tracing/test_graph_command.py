@@ -6,8 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmworld_jax.experiments.graph_tracing import reading
+from llmworld_jax.experiments.graph_tracing import (
+    accuracy_figures,
+    energy_figures,
+    map_figures,
+    mechanism_figures,
+    reading,
+)
 from llmworld_jax.files import load_arrays
+
+from ..drawing import legends_are_clear
 
 NAMES = ("apple", "bird", "car", "egg", "house", "milk", "plane")
 SMALL = ("--walks", 3, "--length", 64, "--prefix", "words", "--name", "r", "--window", 30)
@@ -87,8 +95,23 @@ def no_page_again(monkeypatch):
     return lambda: monkeypatch.setattr(report, "write_report", written)
 
 
+def watched_pictures(monkeypatch) -> list[bool]:
+    """Whether the legends of each picture stand outside its panels; filled as pictures are made."""
+    found: list[bool] = []
+    for module in (accuracy_figures, energy_figures, map_figures, mechanism_figures):
+
+        def drawn(figure, png=module.png):
+            figure.canvas.draw()
+            found.append(legends_are_clear(figure))
+            return png(figure)
+
+        monkeypatch.setattr(module, "png", drawn)
+    return found
+
+
 @pytest.mark.slow
 def test_a_whole_run_with_every_part_goes_on_where_it_was(llmworld, word_model, no_page_again, monkeypatch):
+    pictures = watched_pictures(monkeypatch)
     command = ("graph", "--model", word_model, *SMALL, "--graph", "days", "--twin", "--placements", 2)
     code, out, err = llmworld(*command)
     assert code == 0, err
@@ -100,6 +123,8 @@ def test_a_whole_run_with_every_part_goes_on_where_it_was(llmworld, word_model, 
         assert heading in page
     assert "The order that the words bring along" in page
     assert (folder / "summary.md").read_text().count("days:3") == 1
+    assert len(pictures) == 11
+    assert all(pictures), "a legend covers a panel"
     config = json.loads((folder / "config.json").read_text())
     assert config["provenance"]["graphs"]["days:3"]["nodes"] == 7
     found = load_arrays(folder / "arrays.npz")
