@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .errors import InputError
     from .expansion import ExpandedLaws, expanded_laws
     from .heads import HeadScores, head_scores
+    from .interventions import SubspaceBases, positions_of, read_with_edits, subspace_bases, swap_subspace
     from .laws import Laws, number_laws, with_forecast
     from .models.capture import capture
     from .models.catalogue import MODELS, LoadedModel, load
@@ -83,6 +84,7 @@ _NAMES = {
     "expansion": ("ExpandedLaws", "expanded_laws"),
     "walk_prompts": ("GraphPrompts", "graph_prompts"),
     "heads": ("HeadScores", "head_scores"),
+    "interventions": ("SubspaceBases", "positions_of", "read_with_edits", "subspace_bases", "swap_subspace"),
     "laws": ("Laws", "number_laws", "with_forecast"),
     "models.catalogue": ("MODELS", "LoadedModel", "load"),
     "models.config": ("ModelConfig", "RopeScaling"),
@@ -125,6 +127,7 @@ __all__ = [
     "Prompt",
     "Rollout",
     "RopeScaling",
+    "SubspaceBases",
     "Tokenizer",
     "WalkReadings",
     "WrappedTokenizer",
@@ -151,16 +154,20 @@ __all__ = [
     "number_codec",
     "number_laws",
     "placed_words",
+    "positions_of",
     "prompt_kinds",
     "query_laws",
     "read_layer",
     "read_walk",
     "read_walks",
+    "read_with_edits",
     "rescaled",
     "rollout",
     "separate",
     "store_activations",
     "stream",
+    "subspace_bases",
+    "swap_subspace",
     "tree_forward",
     "with_forecast",
     "word_ids",

@@ -63,18 +63,19 @@ def graph_prompts(
         context: the most tokens that the model can read.
 
     Raises:
-        InputError: a word that ``words.word_ids`` refuses, a node without a word, no items, a sequence longer than
-            ``context``.
+        InputError: a word that ``words.word_ids`` refuses, a node without a word, no items, a prefix or separator
+            that has no token, a sequence longer than ``context``.
     """
     ids = word_ids(tokenizer, words)
     walks = np.asarray(walks)
     if walks.ndim != 2 or not walks.size:
         raise InputError(f"sequences of shape {walks.shape}", "[walk, time] with at least one item", "Make them longer")
     if walks.min() < 0 or walks.max() >= len(ids):
-        raise InputError(f"node {walks.max()} and {len(ids)} words", "a word for each node", "Name more words")
+        wrong = walks.min() if walks.min() < 0 else walks.max()
+        raise InputError(f"node {wrong} and {len(ids)} words", f"nodes from 0 to {len(ids) - 1}", "Name more words")
     text = prefix_text(prefix, words if listed is None else listed)
-    before = np.array(_started(tokenizer, tokenizer.encode(text) if text else [], start), np.int32)
-    after = np.array(tokenizer.encode(separator) if separator else (), np.int32)
+    before = np.array(_started(tokenizer, _encoded(tokenizer, text, "prefix"), start), np.int32)
+    after = np.array(_encoded(tokenizer, separator, "separator"), np.int32)
     count, steps = walks.shape
     width = 1 + len(after)
     length = len(before) + width * steps
@@ -91,6 +92,13 @@ def graph_prompts(
     tokens = np.concatenate((np.tile(before, (count, 1)), items.reshape(count, -1)), axis=1)
     item_at = len(before) + width * np.arange(steps, dtype=np.int32)
     return GraphPrompts(tokens, item_at, item_at + np.int32(width - 1), tuple(words), text)
+
+
+def _encoded(tokenizer: Tokenizer, text: str, what: str) -> list[int]:
+    ids = tokenizer.encode(text) if text else []
+    if text and not ids:
+        raise InputError(f"the {what} {text!r} without any token", "text that the tokenizer can spell", "Replace it")
+    return ids
 
 
 def _started(tokenizer: Tokenizer, ids: list[int], start: str | int) -> list[int]:

@@ -1,9 +1,18 @@
 """In-context graphs: energy, geometry, behaviour, and what could explain them. Arrays in, numbers out."""
 
-from .alignment import Components, Procrustes, principal_components, procrustes, subspace_alignment
+from .alignment import (
+    Components,
+    Procrustes,
+    aligned_sequence,
+    alignment_of_scores,
+    principal_components,
+    procrustes,
+    subspace_alignment,
+)
 from .behaviour import (
     ExposureSplit,
     RuleFollowing,
+    binned,
     chance,
     exposure_split,
     moving_average,
@@ -33,7 +42,15 @@ from .geometry import (
     reconstruction_precision,
     resistance_distances,
 )
-from .hyperbolicity import delta_hyperbolicity, plane_stress, stress
+from .hyperbolicity import (
+    delta_hyperbolicity,
+    euclidean_stress,
+    neighbour_joining,
+    plane_stress,
+    poincare_stress,
+    stress,
+    tree_distortion,
+)
 from .laplacian import Modes, laplacian, laplacian_modes, mode_groups, spectral_embedding
 from .mixing import AdditiveBigram, additive_bigram, neighbour_mixing
 from .ordering import Lead, PowerLaw, energy_time, lead, size_power_law
@@ -58,7 +75,10 @@ __all__ = [
     "TransitionInterval",
     "TwoSegments",
     "additive_bigram",
+    "aligned_sequence",
+    "alignment_of_scores",
     "bigram_laws",
+    "binned",
     "bootstrap_transition",
     "chance",
     "circulant_power",
@@ -76,6 +96,7 @@ __all__ = [
     "edge_coverage",
     "energy_per_edge",
     "energy_time",
+    "euclidean_stress",
     "exposure_split",
     "first_time",
     "graph_fourier_power",
@@ -89,10 +110,12 @@ __all__ = [
     "minimal_energy_rows",
     "mode_groups",
     "moving_average",
+    "neighbour_joining",
     "neighbour_mixing",
     "path_lengths",
     "permutation_null",
     "plane_stress",
+    "poincare_stress",
     "pooled",
     "pre_saturation",
     "principal_components",
@@ -113,6 +136,7 @@ __all__ = [
     "stress",
     "subspace_alignment",
     "susceptibility",
+    "tree_distortion",
     "two_segments",
     "walked_edges",
 ]

@@ -4,6 +4,9 @@ r"""Does what comes next follow the edges? And does it follow edges that were ne
 after items 0 to t of ``walk``. Source: Park et al., arXiv 2501.00070, section 4; the split by exposure is ours.
 """
 
+import functools
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -47,6 +50,7 @@ class ExposureSplit(NamedTuple):
     non_neighbours_then: Curve
 
 
+@jax.jit
 def rule_following(
     probabilities: Probabilities, walk: Walk, adjacency: Adjacency, largest_other: Curve
 ) -> RuleFollowing:
@@ -66,12 +70,14 @@ def rule_following(
     )
 
 
+@jax.jit
 def chance(adjacency: Adjacency, walk: Walk | None = None) -> Float[Array, ""]:
     """Accuracy of an even law over the nodes: mean degree / n, over nodes or, with ``walk``, over its items."""
     share = adjacency.sum(axis=1) / adjacency.shape[0]
     return jnp.mean(share if walk is None else share[walk])
 
 
+@functools.partial(jax.jit, static_argnames="num_nodes")
 def walked_edges(walk: Walk, num_nodes: int) -> Bool[Array, "time node"]:
     """For each item t, the nodes to which the edge from it was walked before t, in either direction."""
 
@@ -85,6 +91,7 @@ def walked_edges(walk: Walk, num_nodes: int) -> Bool[Array, "time node"]:
     return jnp.concatenate((jnp.zeros((1, num_nodes), bool), rows))
 
 
+@jax.jit
 def exposure_split(probabilities: Probabilities, walk: Walk, adjacency: Adjacency) -> ExposureSplit:
     """``ExposureSplit``; the step that led to the current node counts as walked."""
     share = probabilities / jnp.sum(probabilities, axis=1, keepdims=True)
@@ -101,16 +108,43 @@ def exposure_split(probabilities: Probabilities, walk: Walk, adjacency: Adjacenc
     return ExposureSplit(*values, *counts)
 
 
+@jax.jit
 def pooled(values: Float[Array, "*batch"], counts: Float[Array, "*batch"]) -> Float[Array, ""]:
     """Mean of class means, weighed by counts."""
     return jnp.sum(jnp.where(counts > 0, values * counts, 0)) / jnp.sum(counts)
 
 
 def moving_average(curve: Float[Array | np.ndarray, " time"], width: int) -> Curve:
-    """Centred mean over ``width`` items, fewer at the ends; NaN items do not count."""
+    """Mean over ``width`` items about each, fewer at the ends; NaN items do not count. An even width starts one early.
+
+    Raises:
+        ValueError: ``width`` below 1 or longer than the curve.
+    """
     x = jnp.asarray(curve)
+    if not 1 <= width <= x.shape[0]:
+        raise ValueError(f"Got width {width} for {x.shape[0]} items. Expected 1 to {x.shape[0]}. Average over fewer.")
     known = jnp.isfinite(x)
     window = jnp.ones(width, x.dtype)
-    total = jnp.convolve(jnp.where(known, x, 0), window, mode="same")
-    number = jnp.convolve(known.astype(x.dtype), window, mode="same")
+    total = jnp.convolve(jnp.where(known, x, 0), window, mode="same", precision="highest")
+    number = jnp.convolve(known.astype(x.dtype), window, mode="same", precision="highest")
+    return jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.nan)
+
+
+def binned(curve: Float[Array | np.ndarray, "*batch time"], edges: Sequence[int]) -> Float[Array, "*batch bin"]:
+    """Mean over items ``edges[b]`` to ``edges[b + 1]`` - 1, one bin fewer than edges; NaN items do not count.
+
+    A bin without a known item, as beyond the end of the curve, is NaN.
+
+    Raises:
+        ValueError: fewer than two edges, a negative one, or edges that do not increase.
+    """
+    if len(edges) < 2 or edges[0] < 0 or any(a >= b for a, b in itertools.pairwise(edges)):
+        raise ValueError(f"Got bin edges {tuple(edges)}. Expected two or more, from 0 up. Sort them, each once.")
+    x = jnp.asarray(curve)
+    # Differences of running sums would lose the small bins at the end of a long curve.
+    item = np.arange(x.shape[-1])[:, None]
+    inside = jnp.asarray((item >= np.asarray(edges[:-1])) & (item < np.asarray(edges[1:])), x.dtype)
+    known = jnp.isfinite(x)
+    total = jnp.matmul(jnp.where(known, x, 0), inside, precision="highest")
+    number = jnp.matmul(known.astype(x.dtype), inside, precision="highest")
     return jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.nan)

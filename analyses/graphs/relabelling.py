@@ -22,7 +22,13 @@ class RelabellingNull(NamedTuple):
 
 
 def relabellings(key: Key[Array, ""], seen: Bool[Array, " node"], count: int) -> Int[Array, "count node"]:
-    """Random permutations of the seen nodes among themselves; the others stay where they are."""
+    """Random permutations of the seen nodes among themselves; the others stay where they are.
+
+    Raises:
+        ValueError: fewer than two relabellings, which have no spread.
+    """
+    if count < 2:
+        raise ValueError(f"Got {count} relabellings. Expected 2 or more. Draw some hundreds.")
     order = jnp.argsort(~seen, stable=True)  # seen nodes first
 
     def one(key: Array) -> Array:
@@ -78,5 +84,7 @@ def _many(key: Array, distances: Array, adjacency: Array, seen: Array, count: in
 
 def _summed(value: Array, null: Array) -> RelabellingNull:
     mean, sd = jnp.mean(null), jnp.std(null, ddof=1)
-    p = (1 + jnp.sum(null <= value)) / (1 + null.shape[0])
+    # A symmetry of the graph gives the same value, but for the order of its sum: that is a tie.
+    rounding = 50 * jnp.finfo(null.dtype).eps * jnp.abs(value)
+    p = (1 + jnp.sum(null <= value + rounding)) / (1 + null.shape[0])
     return RelabellingNull(value, mean, sd, (value - mean) / sd, jnp.where(jnp.isnan(value), jnp.nan, p))

@@ -8,12 +8,14 @@ graphs) are what a picture of two components hides. Where eigenvalues repeat onl
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .laplacian import laplacian_modes
 
 
+@jax.jit
 def graph_fourier_power(
     rows: Float[Array, "node width"], adjacency: Float[Array, "node node"]
 ) -> Float[Array, " mode"]:
@@ -24,6 +26,7 @@ def graph_fourier_power(
     return power / jnp.sum(centred**2)
 
 
+@jax.jit
 def circulant_power(rows: Float[Array, "node width"]) -> Float[Array, " step"]:
     """Share of the variance in each plane of the discrete Fourier transform of nodes in a circle, ``[n // 2]``.
 

@@ -5,6 +5,7 @@ largest goes with the smoothest left vector (Ky Fan). With the constant mode exc
 principal components are then z₂, z₃, ...: theorem 5.1 of Park et al., arXiv 2501.00070.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .energy import dirichlet_energy
-from .laplacian import laplacian, laplacian_modes
+from .laplacian import check_count, laplacian, laplacian_modes
 
 
 class Descent(NamedTuple):
@@ -22,19 +23,32 @@ class Descent(NamedTuple):
     energy: Float[Array, " step"]
 
 
+@jax.jit
 def minimal_energy_rows(
     adjacency: Float[Array, "node node"], singular_values: Float[Array, " rank"]
 ) -> Float[Array, "node rank"]:
-    """Centred rows of least energy with these singular values (descending): the modes, scaled."""
+    """Centred rows of least energy with these singular values (descending): the modes, scaled.
+
+    Raises:
+        ValueError: more than n - 1 singular values, or none.
+    """
+    check_count(singular_values.shape[0], adjacency.shape[0] - 1, "singular values")
     return laplacian_modes(adjacency).vectors[:, 1 : 1 + singular_values.shape[0]] * singular_values
 
 
+@jax.jit
 def minimal_energy(adjacency: Float[Array, "node node"], singular_values: Float[Array, " rank"]) -> Float[Array, ""]:
-    """2 Σ σ_k² λ_{k+1}."""
+    """2 Σ σ_k² λ_{k+1}, singular values descending.
+
+    Raises:
+        ValueError: more than n - 1 singular values, or none.
+    """
+    check_count(singular_values.shape[0], adjacency.shape[0] - 1, "singular values")
     values = laplacian_modes(adjacency).values[1 : 1 + singular_values.shape[0]]
     return 2 * jnp.sum(singular_values**2 * values)
 
 
+@functools.partial(jax.jit, static_argnames="steps")
 def descend_energy(
     key: Key[Array, ""],
     adjacency: Float[Array, "node node"],
@@ -45,18 +59,22 @@ def descend_energy(
 
     The orthonormal factor moves against the gradient and is brought back by a QR factorisation; the step is one over
     the largest curvature, so that the energy falls at every step.
+
+    Raises:
+        ValueError: more than n - 1 singular values, or none.
     """
+    check_count(singular_values.shape[0], adjacency.shape[0] - 1, "singular values")
     number, rank = adjacency.shape[0], singular_values.shape[0]
     rate = 1 / (4 * jnp.max(laplacian_modes(adjacency).values) * jnp.max(singular_values) ** 2)
     centre = jnp.eye(number) - 1 / number
 
     def orthonormal(u: Array) -> Array:
-        q, r = jnp.linalg.qr(centre @ u)
+        q, r = jnp.linalg.qr(jnp.matmul(centre, u, precision="highest"))
         return q * jnp.sign(jnp.diagonal(r))
 
     def step(u: Array, _: None) -> tuple[Array, Array]:
         rows = u * singular_values
-        slope = 4 * laplacian(adjacency) @ rows * singular_values
+        slope = 4 * jnp.matmul(laplacian(adjacency), rows, precision="highest") * singular_values
         return orthonormal(u - rate * slope), dirichlet_energy(rows, adjacency)
 
     start = orthonormal(jax.random.normal(key, (number, rank)))

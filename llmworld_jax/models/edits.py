@@ -5,9 +5,10 @@ An edit replaces the activation :math:`x_p` of position ``p`` by
 .. math:: (1 - a_p)\,x_p + a_p\,\bigl(k \odot x_p - U^\top U x_p + v_p\bigr)
 
 with strength ``a = at``, ``k = keep``, rows of ``U = basis`` orthonormal and ``v = value``. Adding a vector, setting,
-projecting out, patching from another run and ablating or pinning a neuron or a head are all of this form. Everything
-but the site's name is traced: sweeping layers, directions, strengths, neurons or heads compiles once, and ``vmap`` and
-``grad`` go through. The edits of one site of one block are applied in the order given.
+projecting out, exchanging coordinates in a subspace, patching from another run and ablating or pinning a neuron or a
+head are all of this form. Everything but the site's name is traced: sweeping layers, directions, strengths, neurons or
+heads compiles once, and ``vmap`` and ``grad`` go through. The edits of one site of one block are applied in the order
+given.
 """
 
 import functools
@@ -15,10 +16,12 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ..axes import require_sites
+from ..errors import InputError
 
 
 @functools.partial(
@@ -74,6 +77,26 @@ def project_out(site: str, layer: ArrayLike, basis: Float[Array, "rank width"], 
     return _edit(site, layer, at, jnp.ones(width, rows.dtype), jnp.zeros(width, rows.dtype), rows)
 
 
+def swap(
+    site: str,
+    layer: ArrayLike,
+    basis: Float[Array, "rank width"],
+    vector: Float[Array, "*position width"],
+    at: ArrayLike = 1.0,
+) -> Edit:
+    r""":math:`x + a\,V^\top V\,(\text{vector} - x)`: the coordinates of ``x`` in the span of ``V = basis`` become
+    those of ``vector``; the rest of ``x`` stays. ``at`` is the dose ``a``.
+
+    The rows of ``basis`` are orthonormal, or zero, which fills planes of several ranks up to one shape.
+
+    Raises:
+        InputError: other rows.
+    """
+    _require_orthonormal(basis)
+    inside = jnp.matmul(jnp.matmul(vector, basis.T, precision="highest"), basis, precision="highest")
+    return _edit(site, layer, at, jnp.ones(basis.shape[-1], basis.dtype), inside, basis)
+
+
 def pin_neuron(layer: ArrayLike, neuron: ArrayLike, value: ArrayLike, d_mlp: int, at: ArrayLike = 1.0) -> Edit:
     """The gated activation of one neuron (``mlp_act``) set to ``value``; the neuron's index is traced."""
     chosen = jnp.arange(d_mlp) == neuron
@@ -98,6 +121,20 @@ def silence_heads(silenced: Bool[Array, "layer head"], head_dim: int, at: ArrayL
     keep = jnp.repeat(~silenced, head_dim, axis=1).astype(jnp.float32)
     none = jnp.zeros((0, keep.shape[-1]), keep.dtype)
     return Edit("z", jnp.asarray(-1, jnp.int32), jnp.asarray(at), keep, none, jnp.zeros(keep.shape[-1], keep.dtype))
+
+
+def _require_orthonormal(basis: Array) -> None:
+    if isinstance(basis, jax.core.Tracer):
+        return
+    rows = np.asarray(basis, np.float64)
+    products = rows @ rows.T
+    here = np.diag(products) > 0.5
+    if not np.allclose(products, np.diag(here), atol=1e-2):  # rows in bfloat16 are as wrong as 8e-3
+        raise InputError(
+            f"a basis whose rows have products up to {np.abs(products - np.diag(here)).max():.3g} from orthonormal",
+            "orthonormal rows, or zero rows to fill up",
+            "Make them orthonormal (subspace_bases, or a QR decomposition)",
+        )
 
 
 def _edit(site: str, layer: ArrayLike, at: ArrayLike, keep: Array, value: Array, basis: Array | None = None) -> Edit:

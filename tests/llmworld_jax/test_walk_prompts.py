@@ -54,6 +54,7 @@ def test_a_start_token_comes_first_once_or_not_at_all():
         (np.zeros((2, 0), int), {}, "shape (2, 0)"),
         (np.zeros(4, int), {}, "shape (4,)"),
         (np.array([[0, 3]]), {}, "node 3 and 3 words"),
+        (np.array([[0, -1]]), {}, "node -1 and 3 words"),
         (WALKS, {"prefix": "none", "separator": ",", "context": 7}, "8 tokens"),
     ],
 )
@@ -66,3 +67,13 @@ def test_what_cannot_be_read_is_refused(walks, options, said):
 def test_a_sequence_that_is_too_long_is_told_how_many_words_fit():
     with pytest.raises(InputError, match="Shorten them to 2 words"):
         graph_prompts(Spelled(*WORDS), WORDS, WALKS, prefix="abc", context=5)
+
+
+@pytest.mark.parametrize("what", ["prefix", "separator"])
+def test_text_that_the_tokenizer_drops_is_refused(what):
+    class Dropping(Spelled):
+        def encode(self, text):
+            return [] if text == "\t" else super().encode(text)
+
+    with pytest.raises(InputError, match=f"the {what} '.*' without any token"):
+        graph_prompts(Dropping(*WORDS), WORDS, WALKS, **{what: "\t"})

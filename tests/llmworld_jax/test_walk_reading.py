@@ -9,9 +9,9 @@ import pytest
 
 from llmworld_jax.errors import InputError
 from llmworld_jax.models.edits import silence_heads
-from llmworld_jax.models.forward import forward
+from llmworld_jax.models.forward import embed, forward, logits
 from llmworld_jax.walk_prompts import GraphPrompts, graph_prompts
-from llmworld_jax.walk_reading import _read_batch, read_walks
+from llmworld_jax.walk_reading import _read_batch, read_walk, read_walks
 from llmworld_jax.window_sums import node_sums
 from llmworld_jax.word_laws import node_laws
 
@@ -33,20 +33,30 @@ def model(tiny_llama):
     return tiny_llama()
 
 
+@pytest.fixture(scope="module")
+def alone(model):
+    """Sums and laws of each walk, from passes of their own."""
+    p, contexts = prompts(), jnp.array(CONTEXTS)
+    item_at, read_at = jnp.asarray(p.item_at), jnp.asarray(p.read_at)
+
+    @jax.jit
+    def one(tokens, nodes):
+        sums = node_sums(model, tokens, nodes, item_at, contexts, num_nodes=3, window=4)
+        return sums, node_laws(model, forward(model, tokens).hidden[read_at], jnp.asarray(IDS))
+
+    read = [one(tokens, nodes) for tokens, nodes in zip(p.tokens, WALKS)]
+    return jax.tree.map(lambda *rows: np.stack(rows), *read)
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 8])
-def test_walks_read_together_are_walks_read_alone(model, at_once):
+def test_walks_read_together_are_walks_read_alone(model, alone, at_once):
     found = read_walks(model, prompts(), WALKS, IDS, CONTEXTS, window=4, per_walk=True, at_once=at_once)
-    p = prompts()
-    at = jnp.asarray(p.item_at)
-    for k in range(5):
-        tokens, nodes = jnp.asarray(p.tokens[k]), jnp.asarray(WALKS[k])
-        alone = node_sums(model, tokens, nodes, at, jnp.array(CONTEXTS), num_nodes=3, window=4)
-        np.testing.assert_allclose(found.sums[k], alone.sums, atol=2e-4)
-        np.testing.assert_array_equal(found.counts[k], alone.counts)
-        np.testing.assert_allclose(found.largest_over_median[k], alone.largest_over_median, rtol=1e-4)
-        laws = node_laws(model, forward(model, tokens).hidden[p.read_at], jnp.asarray(IDS))
-        np.testing.assert_allclose(found.log_probability[k], laws.log_probability, atol=2e-4)
-        np.testing.assert_allclose(found.largest_other[k], laws.largest_other, rtol=1e-3)
+    sums, laws = alone
+    np.testing.assert_allclose(found.sums, sums.sums, atol=2e-4)
+    np.testing.assert_array_equal(found.counts, sums.counts)
+    np.testing.assert_allclose(found.largest_over_median, sums.largest_over_median, rtol=1e-4)
+    np.testing.assert_allclose(found.log_probability, laws.log_probability, atol=2e-4)
+    np.testing.assert_allclose(found.largest_other, laws.largest_other, rtol=1e-3)
 
 
 def test_pooled_sums_are_the_sum_over_walks_and_progress_is_told(model):
@@ -58,6 +68,29 @@ def test_pooled_sums_are_the_sum_over_walks_and_progress_is_told(model):
     np.testing.assert_allclose(pooled.sums, each.sums.sum(axis=0), atol=1e-3)
     np.testing.assert_array_equal(pooled.counts, each.counts.sum(axis=0))
     assert told == [(2, 5), (4, 5), (5, 5)]
+
+
+@pytest.mark.parametrize("moved", ["placements", "edits"])
+def test_vmap_over_placements_or_edits_is_a_loop(model, moved):
+    nodes, contexts, at = jnp.asarray(WALKS[0]), jnp.array(CONTEXTS), jnp.arange(2, 10)
+    ids = jnp.stack([jnp.asarray(IDS[order]) for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0])])
+    tokens = jnp.concatenate((jnp.full((3, 2), 1), ids[:, nodes]), axis=1)
+    silenced = jax.vmap(lambda mask: silence_heads(mask, 8))(
+        jnp.arange(3)[:, None, None] > jnp.arange(4) * jnp.ones((2, 1))
+    )
+
+    def read(tokens, ids, edit):
+        return read_walk(model, tokens, nodes, at, at, ids, contexts, window=4, edits=(edit,))
+
+    axes = (0, 0, None) if moved == "placements" else (None, None, 0)
+    given = (tokens, ids, silenced)
+    given = tuple(x if axis == 0 else jax.tree.map(lambda leaf: leaf[0], x) for x, axis in zip(given, axes))
+    together, one = jax.jit(jax.vmap(read, in_axes=axes))(*given), jax.jit(read)
+    for k in range(3):
+        alone = one(*(jax.tree.map(lambda leaf, k=k: leaf[k], x) if axis == 0 else x for x, axis in zip(given, axes)))
+        np.testing.assert_allclose(together.sums.sums[k], alone.sums.sums, atol=2e-4)
+        np.testing.assert_allclose(together.laws.log_probability[k], alone.laws.log_probability, atol=2e-4)
+    assert np.ptp(np.asarray(together.laws.log_probability), axis=0).max() > 1e-2
 
 
 def test_other_walks_words_and_edits_compile_nothing_new(model):
@@ -89,6 +122,25 @@ def reference(name):
 
 def relative(a, b):
     return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_torchs_activations_and_logits_of_a_short_walk():
+    """Residual streams of every layer at six positions, and the laws over the whole vocabulary."""
+    from llmworld_jax.models.catalogue import load
+
+    known, model = reference("short_exact.npz"), load().model
+    tokens, at = jnp.asarray(known["ids"]), jnp.asarray(known["hidden_positions"])
+    read = forward(model, tokens, taps=("resid_post",), reduce=lambda sites: sites["resid_post"][at])
+    ours = np.concatenate((embed(model, tokens)[at][None], read.taps))
+    for layer in range(31):
+        for k in range(len(at)):  # one by one: the first token is a sink beside which any other would be small
+            assert relative(ours[layer, k], known["hidden_first_last"][layer, k]) < 1e-3, (layer, k)
+    assert relative(np.asarray(read.hidden[-1]), known["final_norm_last"]) < 1e-3
+    scores = logits(model, read.hidden)
+    assert relative(np.asarray(scores[-1]), known["logits_last"]) < 1e-3
+    assert relative(np.asarray(jax.nn.logsumexp(scores, axis=-1)), known["logsumexp"]) < 1e-3
 
 
 @pytest.mark.slow

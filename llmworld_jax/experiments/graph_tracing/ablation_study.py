@@ -13,6 +13,7 @@ import numpy as np
 from analyses import graphs
 
 from ...heads import head_scores
+from ...interventions import subspace_bases
 from ...models.edits import Edit, project_out, silence_heads
 from ...models.llama import Llama
 from ...walk_reading import read_walks
@@ -55,11 +56,9 @@ def silenced_sets(previous: np.ndarray, induction: np.ndarray, seed: int) -> dic
 
 def planes_taken_out(means: np.ndarray, layer: int, seed: int) -> dict[str, Edit]:
     """The first plane of ``means [node, width]``, and a random plane among them, projected out after ``layer``."""
-    _, _, rows = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
-    rows = rows[: len(means) - 1]
-    turned = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(rows), 2)))[0].T @ rows
-    bases = {"PC 1–2 taken out": rows[:2], "random plane taken out": turned}
-    return {n: project_out("resid_post", layer - 1, jnp.asarray(b, jnp.float32)) for n, b in bases.items()}
+    bases = subspace_bases(jax.random.key(seed), means)
+    planes = {"PC 1–2 taken out": bases.first[:2], "random plane taken out": bases.random[:2]}
+    return {name: project_out("resid_post", layer - 1, basis) for name, basis in planes.items()}
 
 
 def ablation_of(

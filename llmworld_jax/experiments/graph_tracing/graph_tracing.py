@@ -169,7 +169,7 @@ def arrays_of(results: tuple[GraphResults, ...]) -> dict[str, np.ndarray]:
 
 
 def _fields(name: str, value: Any) -> dict[str, np.ndarray]:
-    return {f"{name}.{field}": np.asarray(part) for field, part in value._asdict().items()}
+    return {f"{name}.{field}": np.asarray(part) for field, part in value._asdict().items() if part is not None}
 
 
 def provenance_of(config: GraphConfig, loaded: LoadedModel, studies: tuple[Study, ...]) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from .predecessor_study import FILLER, predecessor_of
 from .reading import Progress
 from .results import Ablation, Mechanism, Predecessor, Reading, Swap
 from .study import Study
-from .swap_study import swap_of
+from .swap_study import everywhere_of, swap_of
 
 SIZES = {"short": (4, 800, 6, 6), "thorough": (8, 1400, 16, 12)}
 """Sequences and their length for heads and predecessors; sequences and targets of a swap."""
+EVERYWHERE = (6, 2)
+"""Sequences and targets of a swap at every occurrence of a node: each trial is a whole pass."""
 
 
 def mechanism_of(
@@ -66,10 +68,15 @@ def mechanism_of(
         lambda: predecessor_of(model, study, filler, layer, walks, length, window, seed),
     )  # fmt: skip
     layers = swap_layers(layer, loaded.config.num_layers)
-    swap = kept(
-        "coordinates exchanged", [swapped, targets, *layers],
-        lambda: swap_of(model, study, reading.means[:, -1], layers, swapped, targets, seed),
-    )  # fmt: skip
+
+    def exchanged() -> Swap:
+        found = swap_of(model, study, last, layers, swapped, targets, seed)
+        if config.mechanism != "thorough":
+            return found
+        at = min(layer, loaded.config.num_layers - 1)
+        return found._replace(everywhere=everywhere_of(model, study, last[at], at, EVERYWHERE[0], EVERYWHERE[1], seed))
+
+    swap = kept("coordinates exchanged", [swapped, targets, *layers, config.mechanism == "thorough"], exchanged)
     previous, induction = heads
     return Mechanism(layer, previous, induction, ablation, predecessor, swap)
 

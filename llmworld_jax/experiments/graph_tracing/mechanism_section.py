@@ -57,4 +57,7 @@ def _swap_lines(r: GraphResults) -> tuple[str, ...]:
         f"{s.hit1[best, k]:.2f}, {s.hit3[best, k]:.2f}; the change is {s.norms[best, k]:.2f} of the vector's length."
         for k, name in enumerate(s.planes)
     ]
+    if s.everywhere is not None:
+        parts = ", ".join(f"{name} {v:.3f} ± {e:.3f}" for name, (v, e) in zip(s.planes, s.everywhere))
+        lines.append(f"Exchanged at every occurrence of the node, neighbours of the new node: {parts}.")
     return tuple(lines)

@@ -100,6 +100,7 @@ class Swap(NamedTuple):
     dosed: np.ndarray  # [dose, plane], ``towards`` at the layer of largest effect of the span
     norms: np.ndarray  # [layer, plane], mean length of the change over the vector's own
     trials: int
+    everywhere: np.ndarray | None  # [plane, 2], ``towards`` and its error with every occurrence of the node changed
 
 
 class Ablation(NamedTuple):

@@ -6,12 +6,11 @@ changed, so a trial is one token read on the cache of its walk. A random directi
 within the first plane stands beside.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...interventions import positions_of, read_with_edits, subspace_bases, swap_subspace
 from ...models.edits import add
 from ...models.forward import KVCache, forward, logits
 from ...models.llama import Llama
@@ -19,6 +18,7 @@ from .results import Swap
 from .study import Study
 
 PLANES = ("PC 1–2", "PC 3–4", "all means", "random plane of the means", "random, as long as PC 1–2")
+"""The first four in the order of ``interventions.SubspaceBases``."""
 SPAN = PLANES.index("all means")
 DOSES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
 PRECISION = "highest"
@@ -36,7 +36,8 @@ def swap_of(
     random = np.random.default_rng(seed)
     sequences = study.placements[0].sequences[study.main]
     adjacency, ids = np.asarray(study.graph.adjacency), jnp.asarray(study.placements[0].ids)
-    bases = np.stack([_bases(means[layer], random) for layer in layers])
+    keys = jax.random.split(jax.random.key(seed), len(layers))
+    bases = np.stack([np.stack(subspace_bases(key, means[layer])) for key, layer in zip(keys, layers)])
     clean, changed, dosed, norms = [], [], [], []
     for tokens, walk in zip(sequences.prompts.tokens[:walks], sequences.walks[:walks], strict=True):
         here = int(walk[-1])
@@ -77,18 +78,8 @@ def _summed(layers: tuple[int, ...], changed: np.ndarray, clean: np.ndarray, dos
         dosed=dosed[..., 0].mean(axis=2),
         norms=np.mean(norms, axis=0),
         trials=len(clean),
+        everywhere=None,
     )
-
-
-def _bases(means: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """``[4, rank, width]`` orthonormal rows, filled with zero rows: the planes of ``PLANES`` but the last."""
-    _, _, rows = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
-    rows = rows[: len(means) - 1]
-    turn = np.linalg.qr(random.normal(size=(len(rows), 2)))[0].T
-    found = np.zeros((4, *rows.shape), np.float32)
-    for k, basis in enumerate((rows[:2], rows[2:4], rows, turn @ rows)):
-        found[k, : len(basis)] = basis
-    return found
 
 
 def _targets(adjacency: np.ndarray, here: int, count: int, random: np.random.Generator) -> np.ndarray:
@@ -143,8 +134,36 @@ def _moved(
 
     over = jax.vmap(one, in_axes=(None, None, 0))
     over = jax.vmap(jax.vmap(over, in_axes=(0, None, None)), in_axes=(0, None, None))
-    return jax.lax.map(functools.partial(_unpacked, over, doses), (moves, blocks))
+    return jax.lax.map(lambda given: over(given[0], given[1], doses), (moves, blocks))
 
 
-def _unpacked(over, doses: jax.Array, given: tuple[jax.Array, jax.Array]) -> jax.Array:
-    return over(given[0], given[1], doses)
+def everywhere_of(
+    model: Llama, study: Study, means: np.ndarray, layer: int, walks: int, targets: int, seed: int
+) -> np.ndarray:
+    """The same exchange at every occurrence of the last word's node, ``[plane, 2]``: mean of ``towards``, its error.
+
+    Args:
+        means: ``[node, width]`` at ``layer`` (1 first) and the whole length.
+    """
+    random = np.random.default_rng(seed)
+    placement = study.placements[0]
+    sequences, adjacency = placement.sequences[study.main], np.asarray(study.graph.adjacency)
+    bases = jnp.stack(subspace_bases(jax.random.key(seed), means))
+    found = []
+    for tokens, walk in zip(sequences.prompts.tokens[:walks], sequences.walks[:walks], strict=True):
+        here, end = int(walk[-1]), int(sequences.prompts.read_at[-1])
+        chosen = _targets(adjacency, here, targets, random)
+        at = positions_of(here, walk, sequences.prompts.item_at, end + 1)
+
+        def edit(basis: jax.Array, target: jax.Array, at: jax.Array = at):
+            return swap_subspace(means, basis, target, layer, at)
+
+        trials = jax.vmap(jax.vmap(edit, in_axes=(None, 0)), in_axes=(0, None))(bases, jnp.asarray(chosen))
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trials)
+        laws = read_with_edits(
+            model, jnp.asarray(tokens[: end + 1]), jnp.asarray([end]), jnp.asarray(placement.ids), (flat,), at_once=1
+        )
+        share = np.asarray(jax.nn.softmax(laws.log_probability[:, 0], axis=-1)).reshape(len(bases), len(chosen), -1)
+        found.append(_scores(share, adjacency, here, chosen)[..., 0])
+    towards = np.concatenate(found, axis=1)
+    return np.stack((towards.mean(axis=1), towards.std(axis=1, ddof=1) / np.sqrt(towards.shape[1])), axis=1)

@@ -28,6 +28,15 @@ def grid(side):
     return joined(side * side, across + down)
 
 
+def hexagons():
+    """3 by 3 honeycomb cells, every other row half a cell aside: 30 nodes, 38 edges."""
+    corners = np.array([(0, 2), (1, 1), (1, -1), (0, -2), (-1, -1), (-1, 1)])  # half widths, half sides
+    cells = [np.array((2 * c + r % 2, 3 * r)) + corners for r, c in itertools.product(range(3), range(3))]
+    nodes = sorted({tuple(corner) for cell in cells for corner in cell.tolist()})
+    sides = {frozenset((tuple(cell[i]), tuple(cell[i - 1]))) for cell in (c.tolist() for c in cells) for i in range(6)}
+    return joined(len(nodes), [tuple(nodes.index(end) for end in side) for side in sides])
+
+
 def tree():
     """Binary, 15 nodes."""
     return joined(15, [((i - 1) // 2, i) for i in range(1, 15)])

@@ -61,3 +61,50 @@ def test_procrustes_without_unseen_nodes():
     found = graphs.procrustes(source, target, seen)
     np.testing.assert_allclose(found.aligned[2:], target[2:], atol=1e-4)
     assert np.isnan(found.aligned[:2]).all()
+
+
+def test_an_unseen_node_takes_nothing_from_a_perfect_alignment():
+    a, seen = grid(4), jnp.arange(16) % 5 > 0
+    z = jnp.where(seen[:, None], graphs.spectral_embedding(a, 2), jnp.nan)
+    assert float(graphs.subspace_alignment(z, a, 2, seen)) == pytest.approx(1, abs=1e-3)
+    few = jnp.arange(16) < 2
+    assert np.isnan(graphs.subspace_alignment(z, a, 2, few))
+    assert np.isnan(graphs.subspace_alignment(jnp.ones((16, 3)), a, 2))
+
+
+def test_later_components_are_found_in_the_modes_that_were_planted():
+    """Calendar first, the context's ring second, as in seven days: each pair of components has its own graph."""
+    first, second = (graphs.spectral_embedding(ring(7, step), 2) for step in (1, 3))
+    rows = jnp.concatenate((3 * first, second), axis=1) @ jnp.linalg.qr(rows_of(0, 20, 4))[0].T
+    scores = graphs.principal_components(rows, 4).scores
+    found = [
+        [float(graphs.alignment_of_scores(scores[:, s], z)) for z in (first, second)] for s in (slice(2), slice(2, 4))
+    ]
+    np.testing.assert_allclose(found, np.eye(2), atol=1e-3)
+    assert float(graphs.alignment_of_scores(scores, first)) == pytest.approx(1, abs=1e-3)
+    assert float(graphs.alignment_of_scores(scores[:, :1], first @ rows_of(1, 2, 2) + 4)) == pytest.approx(1, abs=1e-3)
+    assert np.isnan(graphs.alignment_of_scores(jnp.ones((7, 2)), first))
+
+
+def test_alignment_of_scores_with_the_smoothest_modes_is_that_of_rows():
+    a, rows, seen = path(9), rows_of(6, 9, 30), jnp.arange(9) != 3
+    scores = graphs.principal_components(rows, 2, seen).scores
+    by_scores = graphs.alignment_of_scores(scores, graphs.spectral_embedding(a, 2), seen)
+    assert float(by_scores) == pytest.approx(float(graphs.subspace_alignment(rows, a, 2, seen)), abs=1e-3)
+
+
+def test_frames_are_turned_each_onto_the_reference():
+    reference = rows_of(7, 9, 2)
+    turns = [jnp.linalg.qr(rows_of(k, 2, 2))[0] for k in range(3)]
+    frames = jnp.stack([(k + 1) * reference @ turn + k for k, turn in enumerate(turns)]).at[1, 4].set(jnp.nan)
+    found = graphs.aligned_sequence(frames, reference)
+    for k, frame in enumerate(found):
+        known = np.delete(np.arange(9), 4) if k == 1 else np.arange(9)
+        np.testing.assert_allclose(frame[known], reference[known], atol=1e-3)
+    assert np.isnan(found[1, 4]).all()
+
+
+@pytest.mark.parametrize("asked", [0, 9])
+def test_more_components_than_there_are_is_an_error(asked):
+    with pytest.raises(ValueError, match=f"Got {asked} components. Expected 1 to 8"):
+        graphs.principal_components(rows_of(0, 9), asked)

@@ -102,3 +102,19 @@ def test_vmap_over_walks():
     alone = graphs.exposure_split(p[2], many[2], A)
     for one, all_ in zip(alone, together):
         np.testing.assert_allclose(one, all_[2], rtol=1e-5)
+
+
+def test_bins_are_means_of_what_is_known():
+    curve = jnp.array([[1.0, jnp.nan, 3.0, 5.0, 7.0, 9.0], [0.0, 2.0, 4.0, jnp.nan, jnp.nan, 1.0]])
+    found = graphs.binned(curve, (0, 3, 5, 9, 12))
+    np.testing.assert_allclose(found, [[2, 6, 9, np.nan], [2, np.nan, 1, np.nan]])
+    np.testing.assert_allclose(graphs.binned(np.asarray(curve)[0], (1, 2)), [np.nan])
+
+
+def test_windows_and_bins_that_make_no_sense_are_errors():
+    for width in (0, 5):
+        with pytest.raises(ValueError, match=f"Got width {width} for 4 items"):
+            graphs.moving_average(jnp.arange(4.0), width)
+    for edges in ((3,), (0, 0), (5, 2), (-1, 4)):
+        with pytest.raises(ValueError, match="Got bin edges"):
+            graphs.binned(jnp.arange(4.0), edges)

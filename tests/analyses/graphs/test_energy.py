@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analyses import graphs
 
-from .shapes import grid, path, ring, rows_of, tree
+from .shapes import grid, hexagons, path, ring, rows_of, tree
 
 RATIOS = (
     graphs.dirichlet_ratio,
@@ -67,7 +67,9 @@ def test_a_common_offset_of_a_thousand_costs_no_digits():
 
 
 @pytest.mark.parametrize(
-    ("adjacency", "one", "two"), [(grid(4), 0.183, 0.183), (ring(10), 0.172, 0.172)], ids=["grid", "ring"]
+    ("adjacency", "one", "two"),
+    [(grid(4), 0.183, 0.183), (ring(10), 0.172, 0.172), (hexagons(), 0.065, 0.071)],
+    ids=["grid", "ring", "hexagons"],
 )
 def test_the_least_values_are_those_of_the_spec_and_are_reached(adjacency, one, two):
     assert float(graphs.ratio_bound(adjacency)) == pytest.approx(one, abs=6e-4)
@@ -90,8 +92,32 @@ def test_nodes_that_were_not_seen_do_not_count_whatever_stands_there(ratio):
 def test_what_cannot_be_said_is_nan():
     rows, a = rows_of(0, 4, 3), path(4)
     for seen in ([0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 1, 0]):
-        assert np.isnan(graphs.dirichlet_ratio(rows, a, jnp.array(seen, bool)))
+        for of in (graphs.dirichlet_ratio, graphs.dirichlet_energy, graphs.energy_per_edge):
+            assert np.isnan(of(rows, a, jnp.array(seen, bool)))
     assert np.isnan(graphs.dirichlet_ratio(jnp.ones((4, 3)), a))
+    assert float(graphs.dirichlet_energy(jnp.ones((4, 3)), a)) == 0  # a collapse, not an absence
+    assert np.isnan(graphs.complement_ratio(rows, a, 3))  # three components are all
+    assert np.isnan(graphs.complement_ratio(rows, a, 2, jnp.array([True, True, True, False])))
+
+
+def test_energies_leave_out_what_was_not_seen_and_rows_with_nan_spoil_only_their_own_distances():
+    rows, a, seen = rows_of(4, 16), grid(4), jnp.arange(16) < 12
+    junk = jnp.where(seen[:, None], rows, jnp.nan)
+    for of in (graphs.dirichlet_energy, graphs.energy_per_edge):
+        assert float(of(junk, a, seen)) == pytest.approx(float(of(rows[:12], a[:12, :12])), rel=1e-4)
+    found = graphs.squared_distances(junk)
+    np.testing.assert_allclose(found[:12, :12], graphs.squared_distances(rows)[:12, :12], rtol=1e-4, atol=1e-4)
+    assert np.isnan(found[12:]).all()
+
+
+@pytest.mark.parametrize("asked", [0, 5])
+def test_more_directions_than_there_are_is_an_error(asked):
+    rows, a = rows_of(0, 5), path(5)
+    with pytest.raises(ValueError, match=rf"Got {asked}.*Expected 1 to 4"):
+        graphs.ratio_bound(a, asked)
+    for of in (graphs.component_ratio, graphs.complement_ratio):
+        with pytest.raises(ValueError, match=f"Got {asked} components"):
+            of(rows, a, asked)
 
 
 def test_principal_components_part_the_energy():
@@ -118,6 +144,14 @@ def test_gradients_are_finite_differences(ratio):
 def test_the_gradient_is_finite_where_rows_coincide():
     rows = jnp.zeros((4, 3)).at[0, 0].set(1.0)
     assert np.isfinite(jax.grad(graphs.dirichlet_ratio)(rows, path(4))).all()
+
+
+def test_gradients_are_finite_with_a_row_of_zeros_and_a_constant_coordinate():
+    rows = rows_of(8, 9, 5).at[0].set(0.0)
+    assert np.isfinite(jax.grad(graphs.cosine_ratio)(rows, grid(3))).all()
+    slope = jax.grad(graphs.standardised_ratio)(rows.at[:, 3].set(1.0), grid(3))
+    assert np.isfinite(slope).all()
+    assert np.abs(slope).max() > 0
 
 
 def test_vmap_over_layers_is_a_loop():

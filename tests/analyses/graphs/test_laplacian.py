@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from analyses import graphs
 
@@ -38,3 +39,9 @@ def test_the_embedding_is_smooth_orthonormal_and_without_the_constant():
 def test_equal_eigenvalues_are_one_group():
     groups = graphs.mode_groups(graphs.laplacian_modes(ring(8)).values)
     np.testing.assert_array_equal(groups, [0, 1, 1, 2, 2, 3, 3, 4])
+
+
+@pytest.mark.parametrize("asked", [0, 8])
+def test_no_more_modes_than_there_are(asked):
+    with pytest.raises(ValueError, match=f"Got {asked} modes. Expected 1 to 7"):
+        graphs.spectral_embedding(ring(8), asked)

@@ -7,7 +7,7 @@ import pytest
 
 from analyses import graphs
 
-from .shapes import grid, ring, rows_of
+from .shapes import grid, joined, ring, rows_of
 
 A = grid(4)
 
@@ -51,6 +51,25 @@ def test_unseen_nodes_stay_out_of_it():
     np.testing.assert_allclose(one.value, graphs.dirichlet_ratio(rows, A, seen), rtol=1e-4)
     np.testing.assert_allclose(one.mean, 1, atol=0.06)
     np.testing.assert_allclose(one.sd, two.sd, rtol=0.05)
+    nan = graphs.ratio_null(
+        jax.random.key(0), graphs.squared_distances(jnp.where(seen[:, None], rows, jnp.nan)), A, seen
+    )
+    np.testing.assert_allclose(nan, one, rtol=0.05)
+
+
+def test_relabellings_by_a_symmetry_are_ties():
+    """R of a star depends on its centre alone: p is the share of centres that are as low, the actual one among them."""
+    star = joined(4, [(0, 1), (0, 2), (0, 3)])
+    rows = np.stack([rows_of(seed, 4) for seed in range(60)])
+    null = graphs.ratio_null(jax.random.key(0), jax.vmap(graphs.squared_distances)(jnp.asarray(rows)), star, count=999)
+    from_centre = np.sum((rows[:, :, None] - rows[:, None]) ** 2, axis=-1).sum(axis=-1)
+    share = np.mean(from_centre <= from_centre[:, :1] * (1 + 1e-6), axis=1)
+    np.testing.assert_allclose(null.p, share, atol=0.06)
+
+
+def test_one_relabelling_has_no_spread():
+    with pytest.raises(ValueError, match="Got 1 relabellings"):
+        graphs.ratio_null(jax.random.key(0), distances_of([0]), A, count=1)
 
 
 def test_any_statistic_and_leading_axes():

@@ -33,3 +33,13 @@ def test_the_closed_form_is_its_own_energy_and_no_rotation_has_less():
         u = jnp.linalg.qr(jnp.asarray(np.random.default_rng(seed).normal(size=(16, 3)) - 0.0, jnp.float32))[0]
         u = jnp.linalg.qr(u - u.mean(axis=0))[0]
         assert float(graphs.dirichlet_energy(u * VALUES, a)) > least
+
+
+def test_no_more_singular_values_than_modes():
+    for of in (
+        graphs.minimal_energy,
+        graphs.minimal_energy_rows,
+        lambda a, s: graphs.descend_energy(jax.random.key(0), a, s),
+    ):
+        with pytest.raises(ValueError, match=r"Got 3 singular values\. Expected 1 to 2"):
+            of(path(3), VALUES)

@@ -112,7 +112,19 @@ def watched_pictures(monkeypatch) -> list[bool]:
 @pytest.mark.slow
 def test_a_whole_run_with_every_part_goes_on_where_it_was(llmworld, word_model, no_page_again, monkeypatch):
     pictures = watched_pictures(monkeypatch)
-    command = ("graph", "--model", word_model, *SMALL, "--graph", "days", "--twin", "--placements", 2)
+    command = (
+        "graph",
+        "--model",
+        word_model,
+        *SMALL,
+        "--graph",
+        "days",
+        "--twin",
+        "--placements",
+        2,
+        "--mechanism",
+        "thorough",
+    )
     code, out, err = llmworld(*command)
     assert code == 0, err
     assert "days:3 (7, 7)" in out
@@ -139,6 +151,7 @@ def test_a_whole_run_with_every_part_goes_on_where_it_was(llmworld, word_model, 
     # A model of random weights knows no graph.
     assert found["days:3.walk.renormalised"][:, 32:].mean() < 0.45
     assert len(found["days:3.ablation.renormalised"]) == 8
+    assert found["days:3.swap.everywhere"].shape == (4, 2)
     monkeypatch.setattr(reading, "read_walks", lambda *_, **__: pytest.fail("what was read is read again"))
     no_page_again()
     code, again, err = llmworld(*command)
