@@ -125,14 +125,14 @@ def hypercube(dimension: int) -> Graph:
 
 
 def honeycomb(rows: int, columns: int) -> Graph:
-    """``rows`` x ``columns`` hexagons in a parallelogram: 3 x 3 have 30 nodes and 38 edges."""
+    """``rows`` x ``columns`` hexagons, every second row shifted by half of one: 3 x 3 have 30 nodes and 38 edges."""
     _at_least("rows of hexagons", rows, 1)
     _at_least("columns of hexagons", columns, 1)
     corners: dict[tuple[int, int], int] = {}
     edges = set()
     for r, c in itertools.product(range(rows), range(columns)):
         # Corners in units of half a width and of a quarter of a height, so that shared ones are equal.
-        x, y = 2 * c + r, 3 * r
+        x, y = 2 * c + r % 2, 3 * r
         around = [(x, y - 2), (x + 1, y - 1), (x + 1, y + 1), (x, y + 2), (x - 1, y + 1), (x - 1, y - 1)]
         nodes = [corners.setdefault(corner, len(corners)) for corner in around]
         edges |= {tuple(sorted((nodes[k], nodes[(k + 1) % 6]))) for k in range(6)}
