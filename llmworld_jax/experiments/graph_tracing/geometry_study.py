@@ -1,6 +1,7 @@
 """Every measure of how far the node means have taken the shape of the graph, for all layers and contexts at once."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ def geometry_of(reading: Reading, graph: Graph, seed: int) -> Geometry:
     means = jnp.asarray(reading.means)
     seen = jnp.asarray(reading.counts > 0)
     adjacency = jnp.asarray(graph.adjacency)
-    found = {name: np.asarray(value) for name, value in _measured(means, seen, adjacency).items()}
+    found = {name: np.asarray(_measured(name, means, seen, adjacency)) for name in MEASURES}
     null = graphs.ratio_null(jax.random.key(seed), _distances(means), adjacency, seen, RELABELLINGS)
     low, high = _interval(reading.resampled)
     found |= {"null_sd": np.asarray(null.sd), "z": np.asarray(null.z), "p": np.asarray(null.p)}
@@ -37,35 +38,44 @@ def _distances(means: jax.Array) -> jax.Array:
     return jax.vmap(jax.vmap(graphs.squared_distances))(means)
 
 
-def _one(rows: jax.Array, seen: jax.Array, adjacency: jax.Array) -> dict[str, jax.Array]:
-    correlations = graphs.distance_correlations(rows, adjacency, seen)
-    components = graphs.principal_components(rows, 2, seen)
-    layout = graphs.spectral_embedding(adjacency, 2)
+def _disparity(rows: jax.Array, adjacency: jax.Array, seen: jax.Array) -> jax.Array:
+    scores = graphs.principal_components(rows, 2, seen).scores
+    return graphs.procrustes(scores, graphs.spectral_embedding(adjacency, 2), seen).disparity
+
+
+def _power(rows: jax.Array, adjacency: jax.Array, seen: jax.Array) -> jax.Array:
     # A spectrum over all nodes says nothing where some were not seen.
-    power = jnp.where(jnp.all(seen), graphs.graph_fourier_power(rows, adjacency), jnp.nan)
-    return {
-        "ratio": graphs.dirichlet_ratio(rows, adjacency, seen),
-        "plane_ratio": graphs.component_ratio(rows, adjacency, 2, seen),
-        "rest_ratio": graphs.complement_ratio(rows, adjacency, 2, seen),
-        "cosine_ratio": graphs.cosine_ratio(rows, adjacency, seen),
-        "standardised_ratio": graphs.standardised_ratio(rows, adjacency, seen),
-        "energy": graphs.energy_per_edge(rows, adjacency, seen),
-        "auc": graphs.edge_auc(rows, adjacency, seen),
-        "spearman": correlations.spearman,
-        "resistance": correlations.resistance,
-        "dependence": graphs.distance_dependence(rows, adjacency, seen),
-        "precision": graphs.reconstruction_precision(rows, adjacency, seen),
-        "alignment": graphs.subspace_alignment(rows, adjacency, 2, seen),
-        "disparity": graphs.procrustes(components.scores, layout, seen).disparity,
-        "plane_share": jnp.sum(components.share),
-        "power": power,
-    }
+    return jnp.where(jnp.all(seen), graphs.graph_fourier_power(rows, adjacency), jnp.nan)
 
 
-@jax.jit
-def _measured(means: jax.Array, seen: jax.Array, adjacency: jax.Array) -> dict[str, jax.Array]:
-    over_contexts = jax.vmap(_one, in_axes=(0, 0, None))
-    return jax.lax.map(lambda given: over_contexts(given[0], given[1], adjacency), (means, seen))
+MEASURES: dict[str, Callable[[jax.Array, jax.Array, jax.Array], jax.Array]] = {
+    "ratio": graphs.dirichlet_ratio,
+    "plane_ratio": lambda rows, adjacency, seen: graphs.component_ratio(rows, adjacency, 2, seen),
+    "rest_ratio": lambda rows, adjacency, seen: graphs.complement_ratio(rows, adjacency, 2, seen),
+    "cosine_ratio": graphs.cosine_ratio,
+    "standardised_ratio": graphs.standardised_ratio,
+    "energy": graphs.energy_per_edge,
+    "auc": graphs.edge_auc,
+    "spearman": lambda rows, adjacency, seen: graphs.distance_correlations(rows, adjacency, seen).spearman,
+    "resistance": lambda rows, adjacency, seen: graphs.distance_correlations(rows, adjacency, seen).resistance,
+    "dependence": graphs.distance_dependence,
+    "precision": graphs.reconstruction_precision,
+    "alignment": lambda rows, adjacency, seen: graphs.subspace_alignment(rows, adjacency, 2, seen),
+    "disparity": _disparity,
+    "plane_share": lambda rows, adjacency, seen: jnp.sum(graphs.principal_components(rows, 2, seen).share),
+    "power": _power,
+}
+
+
+# One program a measure: with all of them in one, XLA's CPU runtime (jaxlib 0.10) stopped with every thread waiting.
+@functools.partial(jax.jit, static_argnames="name")
+def _measured(name: str, means: jax.Array, seen: jax.Array, adjacency: jax.Array) -> jax.Array:
+    """``MEASURES[name]`` at every layer and context."""
+
+    def layer(given: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jax.vmap(MEASURES[name], in_axes=(0, None, 0))(given[0], adjacency, given[1])
+
+    return jax.lax.map(layer, (means, seen))
 
 
 def planes_of(reading: Reading, graph: Graph, layer: int) -> tuple[np.ndarray, np.ndarray]:

@@ -29,20 +29,20 @@ def test_every_measure_at_every_layer_and_context(known, window):
     seen = jnp.asarray(known[f"counts_w{window}"][at] > 0)
     a = jnp.asarray(known["A"], jnp.float32)
 
-    def one(rows, seen):
-        correlations = graphs.distance_correlations(rows, a, seen)
-        return {
-            "E_edge": graphs.energy_per_edge(rows, a, seen),
-            "R": graphs.dirichlet_ratio(rows, a, seen),
-            "R_pc2": graphs.component_ratio(rows, a, 2, seen),
-            "pear": correlations.pearson,
-            "spear": correlations.spearman,
-            "auc": graphs.edge_auc(rows, a, seen),
-            "align2": graphs.subspace_alignment(rows, a, 2, seen),
-            "ev2": jnp.sum(graphs.principal_components(rows, 2, seen).share),
-        }
-
-    found = jax.jit(jax.vmap(jax.vmap(one), in_axes=(0, None)))(rows, seen)
+    measures = {
+        "E_edge": graphs.energy_per_edge,
+        "R": graphs.dirichlet_ratio,
+        "R_pc2": lambda rows, a, seen: graphs.component_ratio(rows, a, 2, seen),
+        "pear": lambda rows, a, seen: graphs.distance_correlations(rows, a, seen).pearson,
+        "spear": lambda rows, a, seen: graphs.distance_correlations(rows, a, seen).spearman,
+        "auc": graphs.edge_auc,
+        "align2": lambda rows, a, seen: graphs.subspace_alignment(rows, a, 2, seen),
+        "ev2": lambda rows, a, seen: jnp.sum(graphs.principal_components(rows, 2, seen).share),
+    }
+    found = {}
+    for name, measure in measures.items():
+        over = jax.vmap(jax.vmap(measure, in_axes=(0, None, 0)), in_axes=(0, None, None))
+        found[name] = jax.jit(over)(rows, a, seen)
     keys = [str(key) for key in known["keys"]]
     for name, value in found.items():
         wanted = known[f"met_w{window}"][keys.index(name)][:, at]
