@@ -14,7 +14,7 @@ from .results import Ablation, Mechanism, Predecessor, Reading, Swap
 from .study import Study
 from .swap_study import everywhere_of, swap_of
 
-SIZES = {"short": (4, 800, 6, 6), "thorough": (8, 1400, 16, 12)}
+SIZES = {"short": (3, 800, 4, 6), "thorough": (8, 1400, 16, 12)}
 """Sequences and their length for heads and predecessors; sequences and targets of a swap."""
 EVERYWHERE = (6, 2)
 """Sequences and targets of a swap at every occurrence of a node: each trial is a whole pass."""
@@ -81,7 +81,7 @@ def mechanism_of(
     return Mechanism(layer, previous, induction, ablation, predecessor, swap)
 
 
-def swap_layers(layer: int, depth: int, count: int = 5) -> tuple[int, ...]:
+def swap_layers(layer: int, depth: int, count: int = 3) -> tuple[int, ...]:
     """Layers (1 first) spread from the lower third to the one before the last, the one that is looked at among them.
 
     After the last block an exchange acts on the unembedding alone.

@@ -20,7 +20,7 @@ from .study import Study
 PLANES = ("PC 1–2", "PC 3–4", "all means", "random plane of the means", "random, as long as PC 1–2")
 """The first four in the order of ``interventions.SubspaceBases``."""
 SPAN = PLANES.index("all means")
-DOSES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
+DOSES = (0.0, 0.5, 1.0, 2.0)
 PRECISION = "highest"
 
 
