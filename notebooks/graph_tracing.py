@@ -139,16 +139,16 @@ short = prompts._replace(tokens=prompts.tokens[:, : prompts.item_at[59] + 1])
 end = jnp.asarray(contexts[:1] if SMOKE else (60,))
 
 
-def energy(embeddings):
+def energy(embeddings, model):  # the model as an argument: closed over, its weights would be constants of the program
     sums = lw.node_sums(
-        loaded.model, embeddings, jnp.asarray(nodes[0, :60]), jnp.asarray(prompts.item_at[:60]), end,
+        model, embeddings, jnp.asarray(nodes[0, :60]), jnp.asarray(prompts.item_at[:60]), end,
         num_nodes=graph.num_nodes, remat=True,
     )  # fmt: skip
     found = lw.node_means(sums)
     return graphs.dirichlet_ratio(found.means[layer, 0], adjacency, found.seen[layer, 0])
 
 
-slope = jax.jit(jax.grad(energy))(lw.embed(loaded.model, jnp.asarray(short.tokens[0])))
+slope = jax.jit(jax.grad(energy))(lw.embed(loaded.model, jnp.asarray(short.tokens[0])), loaded.model)
 size = np.linalg.norm(slope, axis=1)
 before = int(prompts.item_at[0])
 figure, axis = plt.subplots(figsize=(7, 2.2))

@@ -157,20 +157,20 @@ tokens = jnp.asarray(prompts.tokens[some[0]])
 place = (jnp.arange(len(tokens)) == len(tokens) - 1).astype(jnp.float32)
 
 
-def read_out(vector):
+def read_out(vector, model):  # the model as an argument: closed over, its weights would be constants of the program
     push = edits.add("resid_post", layer, vector, at=place)
-    rows = lw.capture(loaded.model, tokens, sites=("resid_post",), layers=(best,), edits=(push,))["resid_post"]
+    rows = lw.capture(model, tokens, sites=("resid_post",), layers=(best,), edits=(push,))["resid_post"]
     return probes.predict(later, rows[0, -1:])[0, 0]
 
 
 doses = jnp.linspace(-60, 60, 3 if SMOKE else 9)
-sweep = jax.jit(jax.vmap(read_out))
+sweep = jax.jit(jax.vmap(read_out, in_axes=(0, None)))
 dose = probes.read_out_dose(longitude, 1.0)  # one degree
 random = probes.random_directions(jax.random.key(4), 5, dose.shape[0], jnp.linalg.norm(dose))
-moved = sweep(doses[:, None] * dose)
+moved = sweep(doses[:, None] * dose, loaded.model)
 figure, axis = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 for other in random:
-    axis.plot(doses, sweep(doses[:, None] * other), color="0.7", lw=0.8)
+    axis.plot(doses, sweep(doses[:, None] * other, loaded.model), color="0.7", lw=0.8)
 axis.plot([], [], color="0.7", label="random directions of the same length")
 axis.plot(doses, moved, "o-", color=MODEL, label="along the probe of longitude")
 axis.set(xlabel=f"push after block {layer + 1} (°)", ylabel=f"read-out after block {best + 1} (°)",
