@@ -102,7 +102,7 @@ def _run_folder(command: Kept, kind: str, asked: dict, loaded: "LoadedModel", ma
     folder = command.runs / (command.name or f"{kind}-{content_hash(asked)[:8]}")
     require_room(folder, size)
     # What a name or a folder of a model stands for can change; results of other weights answer another question.
-    weights = loaded.provenance["sha256"] or loaded.provenance["fingerprint"]
+    weights = loaded.weights
     store = RunStore.open(folder, asked | {"weights": weights}, made_by)
     _say(f"run folder {folder}")
     return store

@@ -50,6 +50,11 @@ class LoadedModel(NamedTuple):
     config: ModelConfig
     provenance: dict[str, Any]
 
+    @property
+    def weights(self) -> str:
+        """What identifies the weights: their hash, or the fingerprint of large ones."""
+        return self.provenance["sha256"] or self.provenance["fingerprint"]
+
 
 class _Found(NamedTuple):
     folder: Path

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..figure_style import FLOOR, MODEL, OBSERVER, RC, WIDTH, legend_outside, panel_title, plain_ticks, png, pyplot
 from .behaviour_study import CLASSES
-from .looks import CONTEXT, COUNTED, color_of, contexts_axis, dashes_of, smoothed
+from .looks import CONTEXT, COUNTED, color_of, contexts_axis, dashes_of, reached, smoothed
 from .results import GraphResults
 
 EXACT = ("#566573", "#99a3a8")
@@ -33,7 +33,7 @@ def accuracy_figure(r: GraphResults) -> bytes:
         panel_title(axes[1], "The same among the nodes' words", "beside counters of the same walks")
         axes[0].set(ylabel="probability of a neighbour", ylim=(0, 1.02))
         for axis in axes:
-            contexts_axis(axis, r)
+            contexts_axis(axis)
         legend_outside(figure, axes)
         return png(figure)
 
@@ -55,7 +55,7 @@ def divergence_figure(r: GraphResults) -> bytes:
         for k, name in enumerate(r.counters.names):
             axis.plot(*smoothed(r.counters.divergence[k]), color=COUNTED.get(name, FLOOR), lw=1.5, label=name)
         axis.set(ylabel="KL(model ‖ counter), nats", ylim=(0, None))
-        contexts_axis(axis, r)
+        contexts_axis(axis)
         panel_title(axis, "Is it a counter?", "0: the model says what the counter says")
         legend_outside(figure, (axis,))
         return png(figure)
@@ -94,7 +94,7 @@ def transition_figure(r: GraphResults) -> bytes:
         _pieces(axis, r, at, curve)
         axis.axvspan(t.break_at[1], t.break_at[2], color=OBSERVER, alpha=0.1, lw=0, label="break, 95 %")
         axis.set_ylabel("probability of a legal word", color=MODEL)
-        contexts_axis(axis, r)
+        contexts_axis(axis)
         beside = axis.twinx()
         beside.plot(
             r.study.contexts,
@@ -147,7 +147,11 @@ def scaling_figure(results: tuple[GraphResults, ...]) -> bytes:
         low, high = np.abs(breaks[:, 0] - breaks[:, 1]), np.abs(breaks[:, 2] - breaks[:, 0])
         axis.errorbar(size, breaks[:, 0], (low, high), fmt="o", color=MODEL, label="break of the accuracy, 95 %")
         axis.plot(
-            size, [r.transition.covered_at[0] for r in results], "s", color="#e07b00", label="half of the edges walked"
+            size,
+            [reached(r.counters.coverage[0]) for r in results],
+            "s",
+            color="#e07b00",
+            label="half of the edges walked",
         )
         for r, x, y in zip(results, size, breaks[:, 0]):
             axis.annotate(r.study.key, (x, y), (4, 4), textcoords="offset points", fontsize=7)

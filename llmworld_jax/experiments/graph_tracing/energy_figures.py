@@ -48,7 +48,7 @@ def _curves(axis: Any, r: GraphResults) -> None:
         axis.fill_between(contexts, g.ratio_low[r.layer], g.ratio_high[r.layer], color=color_of(kind), alpha=0.13, lw=0)
     axis.plot(contexts, main.plane_ratio[r.layer], color=MODEL, lw=1.1, ls=(0, (1, 1)), label="in its first plane")
     axis.set_ylabel("energy ratio R")
-    contexts_axis(axis, r)
+    contexts_axis(axis)
     panel_title(axis, f"Layer {r.layer}", "band of a curve:", "95 % of walks drawn anew")
 
 

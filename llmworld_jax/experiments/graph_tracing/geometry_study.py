@@ -78,22 +78,19 @@ def _measured(name: str, means: jax.Array, seen: jax.Array, adjacency: jax.Array
     return jax.lax.map(layer, (means, seen))
 
 
-def planes_of(reading: Reading, graph: Graph, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores ``[context, node, 2]`` on the first principal plane of ``layer``, turned onto the layout; their shares.
+def planes_of(reading: Reading, graph: Graph, layer: int) -> np.ndarray:
+    """Scores ``[context, node, 2]`` on the first principal plane of ``layer``, turned onto the layout.
 
     Scale and orientation of a principal plane are arbitrary: each is moved by its Procrustes map.
     """
-    scores, shares = _planes(
-        jnp.asarray(reading.means[layer]), jnp.asarray(reading.counts[layer] > 0), jnp.asarray(graph.layout)
-    )
-    return np.asarray(scores), np.asarray(shares)
+    rows, seen = jnp.asarray(reading.means[layer]), jnp.asarray(reading.counts[layer] > 0)
+    return np.asarray(_planes(rows, seen, jnp.asarray(graph.layout)))
 
 
 @jax.jit
-def _planes(rows: jax.Array, seen: jax.Array, layout: jax.Array) -> tuple[jax.Array, jax.Array]:
-    def one(rows: jax.Array, seen: jax.Array) -> tuple[jax.Array, jax.Array]:
-        components = graphs.principal_components(rows, 2, seen)
-        return graphs.procrustes(components.scores, layout, seen).aligned, components.share
+def _planes(rows: jax.Array, seen: jax.Array, layout: jax.Array) -> jax.Array:
+    def one(rows: jax.Array, seen: jax.Array) -> jax.Array:
+        return graphs.procrustes(graphs.principal_components(rows, 2, seen).scores, layout, seen).aligned
 
     return jax.vmap(one)(rows, seen)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from ...content import content_hash
 from ...models.catalogue import LoadedModel
-from ...models.llama import Llama
 from ...store import RunStore
 from ..model_nulls import untrained_twin
 from . import behaviour_study, geometry_study, prior_study
@@ -49,10 +48,11 @@ def _one(
     }
     progress(f"{study.key}: counters and transition")
     counters = behaviour_study.counters_of(main, sequences[study.main], study.graph)
-    transition = transition_of(behaviour[study.main], main, counters, study.contexts, config.seed)
+    transition = transition_of(behaviour[study.main], main, study.contexts, config.seed)
     plane_layer = best_plane(geometry[study.main])
-    planes, shares = geometry_study.planes_of(main, study.graph, plane_layer)
-    spread, said = _spread(config, loaded.model, study, store, progress, (main, behaviour[study.main]), layer, loaded)
+    planes = geometry_study.planes_of(main, study.graph, plane_layer)
+    first = geometry[study.main], behaviour[study.main]
+    spread = _spread(config, loaded, study, store, progress, first, layer)
     step = prior_study.circular_step(study.graph)
     own_order = step is not None and study.graph.name.startswith("days")
     two = (
@@ -61,7 +61,7 @@ def _one(
         else None
     )
     found = GraphResults(
-        study, layer, plane_layer, planes, shares, geometry, behaviour, counters, transition, main.sink, spread, said,
+        study, layer, plane_layer, planes, geometry, behaviour, counters, transition, main.sink, spread,
         mechanism_of(config, loaded, study, main, layer, store, progress),
         prior_study.prior_of(readings) if own_order else None, two, (),
     )  # fmt: skip
@@ -82,46 +82,41 @@ def _readings(
     config: GraphConfig, loaded: LoadedModel, twin: Any, study: Study, store: RunStore, progress: Progress
 ) -> dict[str, Reading]:
     """Every kind of sequence of the first placement, and the twin's reading of the main one."""
-    name = weights_of(loaded)
     found = {
-        kind: reading_of(config, study, 0, kind, loaded.model, name, store, progress)
+        kind: reading_of(config, study, 0, kind, loaded.model, loaded.weights, store, progress)
         for kind in study.placements[0].sequences
     }
     if config.twin:
         found[TWIN] = reading_of(
-            config, study, 0, study.main, twin(), f"{name}, untrained twin, seed {config.seed}", store, progress
+            config,
+            study,
+            0,
+            study.main,
+            twin(),
+            f"{loaded.weights}, untrained twin, seed {config.seed}",
+            store,
+            progress,
         )
     return found
 
 
-def weights_of(loaded: LoadedModel) -> str:
-    """What identifies the weights."""
-    return loaded.provenance["sha256"] or loaded.provenance["fingerprint"]
-
-
 def _spread(
     config: GraphConfig,
-    model: Llama,
+    loaded: LoadedModel,
     study: Study,
     store: RunStore,
     progress: Progress,
-    first: tuple[Reading, Behaviour],
+    first: tuple[Geometry, Behaviour],
     layer: int,
-    loaded: LoadedModel,
-) -> tuple[np.ndarray, np.ndarray]:
-    """``[placement, 2]``: R and z at ``layer`` and the last context, late accuracy and its renormalised form."""
-    shapes, said = [], []
-    for k, placement in enumerate(study.placements):
-        if k:
-            reading = reading_of(config, study, k, study.main, model, weights_of(loaded), store, progress)
-            sequences = placement.sequences[study.main]
-            behaviour = behaviour_study.behaviour_of(reading, sequences, study.graph, config.seed)
-        else:
-            reading, behaviour = first
-        g = geometry_study.geometry_of(reading, study.graph, config.seed)
-        shapes.append((g.ratio[layer, -1], g.z[layer, -1]))
-        said.append((late(behaviour.accuracy), late(behaviour.renormalised)))
-    return np.array(shapes), np.array(said)
+) -> np.ndarray:
+    """``[placement, 4]``: R and z at ``layer`` and the last context, late accuracy and its renormalised form."""
+    found = [first]
+    for k, placement in enumerate(study.placements[1:], start=1):
+        reading = reading_of(config, study, k, study.main, loaded.model, loaded.weights, store, progress)
+        shape = geometry_study.geometry_of(reading, study.graph, config.seed)
+        sequences = placement.sequences[study.main]
+        found.append((shape, behaviour_study.behaviour_of(reading, sequences, study.graph, config.seed)))
+    return np.array([(g.ratio[layer, -1], g.z[layer, -1], late(b.accuracy), late(b.renormalised)) for g, b in found])
 
 
 def bytes_needed(config: GraphConfig, loaded: LoadedModel, studies: tuple[Study, ...]) -> int:
@@ -151,7 +146,6 @@ def arrays_of(results: tuple[GraphResults, ...]) -> dict[str, np.ndarray]:
             f"{key}.plane_layer": np.array(r.plane_layer),
             f"{key}.sink": r.sink,
             f"{key}.spread": r.spread,
-            f"{key}.spread_accuracy": r.spread_accuracy,
         }
         for kind, g in r.geometry.items():
             arrays |= {f"{key}.{kind}.{field}": value for field, value in g._asdict().items()}

@@ -6,7 +6,6 @@ import numpy as np
 
 from ..figure_style import FLOOR, MODEL, OBSERVER, plain_ticks
 from .behaviour_study import COUNTERS
-from .results import GraphResults
 from .study import INDEPENDENT, MIXTURE, OTHER, SHUFFLED
 
 TWIN = "untrained twin"
@@ -34,18 +33,16 @@ def dashes_of(kind: str) -> Any:
     return DASHES.get(kind, "-")
 
 
-def shown_layers(r: GraphResults, count: int = 4) -> tuple[int, ...]:
-    """Layers spread over the depth, the one that is looked at among them."""
-    last = len(r.sink) - 1
-    spread = {round(x) for x in np.linspace(last * 0.4, last, count)}
-    return tuple(sorted(spread | {r.layer}))
+def reached(curve: np.ndarray, level: float = 0.5) -> float:
+    """Words read when a curve ``[time]`` first reaches ``level``; NaN where it never does."""
+    at = np.flatnonzero(curve >= level)
+    return float(at[0] + 1) if at.size else np.nan
 
 
-def contexts_axis(axis: Any, r: GraphResults, label: bool = True) -> None:
+def contexts_axis(axis: Any) -> None:
     """A logarithmic axis of contexts with plain numbers."""
     axis.set_xscale("log")
-    if label:
-        axis.set_xlabel(CONTEXT)
+    axis.set_xlabel(CONTEXT)
     plain_ticks(axis.xaxis)
 
 

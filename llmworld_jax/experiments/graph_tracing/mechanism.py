@@ -1,5 +1,7 @@
 """The mechanism panel of one graph, in parts that are kept as units of the run."""
 
+from typing import Any
+
 import numpy as np
 
 from ...content import content_hash
@@ -29,23 +31,16 @@ def mechanism_of(
     store: RunStore,
     progress: Progress,
 ) -> Mechanism | None:
-    """Everything of ``Mechanism``, or None where it was switched off or the sequences are no walks."""
+    """Everything of ``Mechanism``, or None where it was switched off, or some node was not seen at the last context."""
     if config.mechanism == "off":
+        return None
+    if not (reading.counts[:, -1] > 0).all():
+        progress(f"{study.key}: no mechanism, since some nodes are not in the last window (--window, --walks)")
         return None
     walks, length, swapped, targets = SIZES[config.mechanism]
     walks, length, swapped = min(walks, config.walks), min(length, config.length), min(swapped, config.walks)
     model, seed, said = loaded.model, config.seed, study.key
-    asked = {
-        "weights": loaded.provenance["sha256"] or loaded.provenance["fingerprint"],
-        "dtype": config.dtype,
-        "tokens": content_hash(np.asarray(study.placements[0].sequences[study.main].prompts.tokens)),
-        "means": content_hash(reading.means),
-        "adjacency": content_hash(np.asarray(study.graph.adjacency)),
-        "contexts": list(study.contexts),
-        "layer": layer,
-        "seed": seed,
-        "window": config.window,
-    }
+    asked = _asked(config, loaded, study, reading, layer)
 
     def kept(name: str, sizes: list[int], compute):
         def arrays() -> dict[str, np.ndarray]:
@@ -79,6 +74,21 @@ def mechanism_of(
     swap = kept("coordinates exchanged", [swapped, targets, *layers, config.mechanism == "thorough"], exchanged)
     previous, induction = heads
     return Mechanism(layer, previous, induction, ablation, predecessor, swap)
+
+
+def _asked(config: GraphConfig, loaded: LoadedModel, study: Study, reading: Reading, layer: int) -> dict[str, Any]:
+    """What every part's result hangs on."""
+    return {
+        "weights": loaded.weights,
+        "dtype": config.dtype,
+        "tokens": content_hash(np.asarray(study.placements[0].sequences[study.main].prompts.tokens)),
+        "means": content_hash(reading.means),
+        "adjacency": content_hash(np.asarray(study.graph.adjacency)),
+        "contexts": list(study.contexts),
+        "layer": layer,
+        "seed": config.seed,
+        "window": config.window,
+    }
 
 
 def swap_layers(layer: int, depth: int, count: int = 3) -> tuple[int, ...]:

@@ -82,7 +82,6 @@ class Transition(NamedTuple):
     share_rising: float  # of resamples whose second piece is steeper
     energy_at: np.ndarray  # [3, layer], first context within 5 % of the fall of R; NaN where R does not fall
     lead: np.ndarray  # [3, layer], energy_at minus break_at, in words
-    covered_at: np.ndarray  # [3], words until half of the edges were walked
 
 
 class Swap(NamedTuple):
@@ -166,14 +165,12 @@ class GraphResults(NamedTuple):
     layer: int  # the layer that is looked at: where R is lowest at the last context
     plane_layer: int  # where the first principal plane aligns best with the Laplacian's at the last context
     planes: np.ndarray  # [context, node, 2], that plane, turned onto the layout
-    plane_shares: np.ndarray  # [context, 2]
     geometry: dict[str, Geometry]
     behaviour: dict[str, Behaviour]
     counters: Counters
     transition: Transition
     sink: np.ndarray  # [layer]
-    spread: np.ndarray  # [placement, 2], R and z at ``layer`` and the last context of every placement
-    spread_accuracy: np.ndarray  # [placement, 2], late accuracy and its renormalised form
+    spread: np.ndarray  # [placement, 4], R and z at ``layer`` and the last context, late accuracy and renormalised
     mechanism: Mechanism | None
     prior: Prior | None
     two: Two | None

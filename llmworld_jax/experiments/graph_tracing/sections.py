@@ -1,11 +1,10 @@
 """One section of the report for each graph: verdicts, pictures, tables."""
 
-import numpy as np
-
 from ...report import Block, Paragraph, Section, Subheading, Table, Verdict
 from ..report_pictures import Pictures
 from . import accuracy_figures, energy_figures, map_figures, mechanism_figures
 from .behaviour_study import CLASSES
+from .looks import reached
 from .mechanism_section import mechanism_blocks
 from .results import GraphResults
 from .study import INDEPENDENT, OTHER, SHUFFLED
@@ -22,6 +21,8 @@ _SAYS = {
 def section_of(r: GraphResults, pictures: Pictures) -> Section:
     """Everything about one graph."""
     blocks: list[Block] = [Verdict(kind, text) for kind, text in r.verdicts]  # type: ignore[arg-type]
+    if len(r.spread) > 1:
+        blocks.append(_placements(r))
     blocks += [_read(r), *_map(r, pictures), *_energy(r, pictures), *_accuracy(r, pictures), *_transition(r, pictures)]
     if r.prior is not None:
         blocks += _prior(r, pictures)
@@ -30,6 +31,13 @@ def section_of(r: GraphResults, pictures: Pictures) -> Section:
     if r.mechanism is not None:
         blocks += mechanism_blocks(r, _stem(r), pictures)
     return Section(r.study.key, tuple(blocks))
+
+
+def _placements(r: GraphResults) -> Table:
+    """How much hangs on which word names which node."""
+    rows = tuple((k, *values) for k, values in enumerate(r.spread.tolist(), start=1))
+    columns = ("placement", f"R, layer {r.layer}", "z", "legal word, later half", "legal among nodes, later half")
+    return Table(columns, rows, "The same graph with the words dealt out anew. The layer was chosen on the first.")
 
 
 def _stem(r: GraphResults) -> str:
@@ -165,8 +173,7 @@ def _counters(r: GraphResults) -> Table:
 
 def _transition(r: GraphResults, pictures: Pictures) -> list[Block]:
     t, c = r.transition, r.counters
-    at = [int(np.argmax(curve >= 0.5)) + 1 if (curve >= 0.5).any() else None for curve in c.coverage]
-    whole = [int(np.argmax(curve >= 0.999)) + 1 if (curve >= 0.999).any() else None for curve in c.largest]
+    at, whole = [reached(curve) for curve in c.coverage], [reached(curve, 0.999) for curve in c.largest]
     return [
         Subheading("Transition"),
         pictures.figure(

@@ -22,6 +22,7 @@ from ...walk_prompts import GraphPrompts, graph_prompts
 from ...words import DAYS, POOL, placed_words, word_ids
 from .config import GraphConfig
 
+LEAST_NODES = 4  # fewer have no shape beyond one plane
 INDEPENDENT, SHUFFLED, OTHER, MIXTURE = "independent words", "shuffled edges", "other graph", "mixture"
 
 
@@ -72,6 +73,10 @@ def prepare(config: GraphConfig, loaded: LoadedModel) -> tuple[Study, ...]:
 
 def _study(name: str, config: GraphConfig, loaded: LoadedModel) -> Study:
     graph, labels = _graph(name)
+    if graph.num_nodes < LEAST_NODES:
+        raise InputError(
+            f"--graph {name} with {graph.num_nodes} nodes", f"{LEAST_NODES} or more", "Choose a larger graph"
+        )
     days = graph.name.startswith("days")
     other = None
     if config.mixture is not None:

@@ -6,6 +6,8 @@ changed, so a trial is one token read on the cache of its walk. A random directi
 within the first plane stands beside.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,12 +44,12 @@ def swap_of(
     for tokens, walk in zip(sequences.prompts.tokens[:walks], sequences.walks[:walks], strict=True):
         here = int(walk[-1])
         chosen = _targets(adjacency, here, targets, random)
-        end = int(sequences.prompts.item_at[-1])
-        cache, rows, before = _clean(model, jnp.asarray(tokens[: end + 1]), ids)
+        at, end = int(sequences.prompts.item_at[-1]), int(sequences.prompts.read_at[-1]) + 1
+        cache, rows, before = _clean(model, jnp.asarray(tokens[:end]), ids, end - at)
         read = np.asarray(rows)[[layer - 1 for layer in layers]]
         moves = np.stack([_moves(read[k], means[layer], bases[k], chosen, random) for k, layer in enumerate(layers)])
         norms.append(np.linalg.norm(moves, axis=-1).mean(axis=2) / np.linalg.norm(read, axis=-1)[:, None])
-        blocks, last = jnp.asarray(layers) - 1, jnp.asarray(tokens[end : end + 1])
+        blocks, last = jnp.asarray(layers) - 1, jnp.asarray(tokens[at:end])
         after = np.asarray(_moved(model, cache, last, jnp.asarray(moves), blocks, ids, jnp.ones(1)))[..., 0, :]
         changed.append(_scores(after, adjacency, here, chosen))
         clean.append(_scores(np.broadcast_to(np.asarray(before), (len(chosen), len(ids))), adjacency, here, chosen))
@@ -111,13 +113,14 @@ def _scores(laws: np.ndarray, adjacency: np.ndarray, here: int, targets: np.ndar
     )
 
 
-@jax.jit
-def _clean(model: Llama, tokens: jax.Array, ids: jax.Array) -> tuple[KVCache, jax.Array, jax.Array]:
-    """The cache without the last token, its vector after every block, and the law over the nodes after it."""
+@functools.partial(jax.jit, static_argnames="width")
+def _clean(model: Llama, tokens: jax.Array, ids: jax.Array, width: int) -> tuple[KVCache, jax.Array, jax.Array]:
+    """The cache without the last word (``width`` tokens with its separator), the word's vector after every block, and
+    the law over the nodes that follows."""
     read = forward(
-        model, tokens, taps=("resid_post",), reduce=lambda sites: sites["resid_post"][-1], precision=PRECISION
+        model, tokens, taps=("resid_post",), reduce=lambda sites: sites["resid_post"][-width], precision=PRECISION
     )
-    cache = KVCache(read.cache.k[:, :, :-1], read.cache.v[:, :, :-1])
+    cache = KVCache(read.cache.k[:, :, :-width], read.cache.v[:, :, :-width])
     return cache, read.taps, jax.nn.softmax(logits(model, read.hidden[-1], ids))
 
 
@@ -125,10 +128,11 @@ def _clean(model: Llama, tokens: jax.Array, ids: jax.Array) -> tuple[KVCache, ja
 def _moved(
     model: Llama, cache: KVCache, last: jax.Array, moves: jax.Array, blocks: jax.Array, ids: jax.Array, doses: jax.Array
 ) -> jax.Array:
-    """Laws ``[layer, plane, target, dose, node]`` over the nodes after the changed token."""
+    """Laws ``[layer, plane, target, dose, node]`` over the nodes after the changed word, its separator as it was."""
+    word = jnp.arange(last.shape[0]) == 0
 
     def one(move: jax.Array, block: jax.Array, dose: jax.Array) -> jax.Array:
-        edit = add("resid_post", block, dose * move)
+        edit = add("resid_post", block, dose * move, at=word.astype(jnp.float32))
         hidden = forward(model, last, cache=cache, edits=(edit,), precision=PRECISION).hidden[-1]
         return jax.nn.softmax(logits(model, hidden, ids))
 

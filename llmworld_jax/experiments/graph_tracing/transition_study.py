@@ -12,10 +12,9 @@ import numpy as np
 from analyses import graphs
 
 from .behaviour_study import draws
-from .results import Behaviour, Counters, Reading, Transition
+from .results import Behaviour, Reading, Transition
 
 FIRST, PIECES, SMOOTH = 5, 36, 5
-HALF = 0.5
 
 
 def pieces(length: int, first: int = FIRST, count: int = PIECES) -> np.ndarray:
@@ -23,22 +22,7 @@ def pieces(length: int, first: int = FIRST, count: int = PIECES) -> np.ndarray:
     return np.unique(np.geomspace(first, length, count + 1).round().astype(int))
 
 
-def binned(curves: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Means ``[..., piece]`` of ``curves [..., time]``; NaN items do not count."""
-    known = np.isfinite(curves)
-    total = np.add.reduceat(np.where(known, curves, 0), edges[:-1], axis=-1)
-    number = np.add.reduceat(known.astype(float), edges[:-1], axis=-1)
-    # The last piece ends where the last edge is, not at the end of the curve.
-    after = edges[-1]
-    total[..., -1] -= np.where(known, curves, 0)[..., after:].sum(axis=-1)
-    number[..., -1] -= known[..., after:].sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return total / number
-
-
-def transition_of(
-    behaviour: Behaviour, reading: Reading, counters: Counters, contexts: tuple[int, ...], seed: int
-) -> Transition:
+def transition_of(behaviour: Behaviour, reading: Reading, contexts: tuple[int, ...], seed: int) -> Transition:
     """``Transition`` of the accuracy, and of R at every layer.
 
     ``reading.resampled`` must have been made with ``draws(seed, walks)``.
@@ -46,7 +30,7 @@ def transition_of(
     length = behaviour.accuracy.shape[1]
     edges = pieces(length)
     middle = np.sqrt(edges[:-1] * np.maximum(edges[1:] - 1, 1))
-    curves = binned(behaviour.accuracy, edges)
+    curves = np.asarray(graphs.binned(behaviour.accuracy, edges.tolist()))
     known = np.isfinite(curves).all(axis=0)
     curves, middle = curves[:, known], middle[known]
     whole = curves.mean(axis=0)
@@ -65,7 +49,6 @@ def transition_of(
         share_rising=float(np.mean(np.asarray(fitted.after > fitted.before)[1:])),
         energy_at=_with_interval(energy),
         lead=_with_interval(energy - at[:, None]),
-        covered_at=np.array([_first(counters.coverage[0]), np.nan, np.nan]),
     )
 
 
@@ -85,9 +68,3 @@ def _with_interval(values: np.ndarray) -> np.ndarray:
         np.where(known, np.nanquantile(np.where(known, values[1:], 0.0), q, axis=0), np.nan) for q in (0.025, 0.975)
     )
     return np.stack((np.where(known, values[0], np.nan), low, high))
-
-
-def _first(coverage: np.ndarray) -> float:
-    """Words read when half of the edges were walked, on average."""
-    reached = np.flatnonzero(coverage >= HALF)
-    return float(reached[0] + 1) if reached.size else np.nan

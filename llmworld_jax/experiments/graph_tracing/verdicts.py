@@ -94,8 +94,10 @@ def transition_verdict(t: Transition, layer: int) -> Said:
     if not np.isfinite(lead).all():
         return Said("neutral", f"{first}. Energy does not fall at layer {layer}.")
     span = f"{lead[0]:+.0f} words against that break (95 %: {lead[1]:+.0f} to {lead[2]:+.0f})"
+    if not sudden:
+        return Said("neutral", f"{first}, so no order can be told (the energy has fallen at {span}).")
     order = "energy first" if lead[2] < 0 else "accuracy first" if lead[1] > 0 else "no order can be told"
-    return Said("good" if sudden and lead[2] < 0 else "neutral", f"{first}. The energy has fallen at {span}: {order}.")
+    return Said("good" if lead[2] < 0 else "neutral", f"{first}. The energy has fallen at {span}: {order}.")
 
 
 def mechanism_verdict(m: Mechanism) -> Said:

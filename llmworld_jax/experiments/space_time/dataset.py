@@ -239,7 +239,7 @@ def _key(s: Subject) -> dict[str, Any]:
     return {
         "experiment": "space-time",
         "dataset": content_hash([table.key, list(table.texts), table.targets, study.fold, study.codes, prompts]),
-        "weights": s.loaded.provenance["sha256"] or s.loaded.provenance["fingerprint"],
+        "weights": s.loaded.weights,
         "dtype": s.config.dtype,
         "precision": MATMUL_PRECISION,
         "jax": jax.__version__,

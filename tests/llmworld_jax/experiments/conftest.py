@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from .drawing import drawn as drawn  # a fixture
+from .random_weights import write_weights
 
 CONTEXT = 512
 VOCABULARY = ("<unk>", "<s>", "</s>", *"0123456789", *",; \t", *"abcdefghijklmnopqrstuvw")
@@ -28,10 +28,6 @@ CONFIG = dict(
 
 def make_model_folder(folder: Path, seed: int = 0) -> Path:
     """Single characters as tokens; weights such that neither the laws nor the mass off the grid are trivial."""
-    from llmworld_jax.models.checkpoint import tensor_shapes
-    from llmworld_jax.models.config import parse_config
-    from llmworld_jax.models.safetensors_files import write_safetensors
-
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG))
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(VOCABULARY)}, [], unk_token="<unk>"))
@@ -39,15 +35,7 @@ def make_model_folder(folder: Path, seed: int = 0) -> Path:
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text in VOCABULARY[:3]])
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>"}))
-    shapes, random = tensor_shapes(parse_config(CONFIG)), np.random.default_rng(seed)
-
-    def weights(name: str) -> np.ndarray:
-        shape = shapes[name]
-        if "norm" in name:
-            return random.uniform(0.7, 1.3, shape)
-        return random.normal(0, 0.3 if "embed" in name else 1.5 / np.sqrt(shape[-1]), shape)
-
-    write_safetensors(folder / "model.safetensors", shapes, weights)
+    write_weights(folder, CONFIG, seed)
     return folder
 
 

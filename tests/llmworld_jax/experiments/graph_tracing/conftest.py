@@ -6,16 +6,14 @@ llmworld_jax is imported inside the fixtures, because jaxtyping's checker must b
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from ..random_weights import write_weights
 
 
 def make_word_model(folder: Path, seed: int = 0) -> Path:
     """Random weights over a vocabulary of the library's words, a full stop and a line end."""
-    from llmworld_jax.models.checkpoint import tensor_shapes
-    from llmworld_jax.models.config import parse_config
-    from llmworld_jax.models.safetensors_files import write_safetensors
     from llmworld_jax.words import DAYS, POOL
 
     texts = ["<unk>", "<s>", "</s>", ".", ",", "\n", *(f" {word}" for word in (*POOL, *DAYS))]
@@ -33,15 +31,7 @@ def make_word_model(folder: Path, seed: int = 0) -> Path:
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text in texts[:3]])
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>"}))
-    shapes, random = tensor_shapes(parse_config(config)), np.random.default_rng(seed)
-
-    def weights(name: str) -> np.ndarray:
-        shape = shapes[name]
-        if "norm" in name:
-            return random.uniform(0.7, 1.3, shape)
-        return random.normal(0, 0.3 if "embed" in name else 1.5 / np.sqrt(shape[-1]), shape)
-
-    write_safetensors(folder / "model.safetensors", shapes, weights)
+    write_weights(folder, config, seed)
     return folder
 
 

@@ -58,9 +58,10 @@ def edges(text: str) -> Path:
         (("--graph", "moon:3"), "moon:3"),
         (("--graph", "none.csv"), "No such file"),
         (("--graph", "grid:9x9"), "81 nodes"),
+        (("--graph", "path:3"), "3 nodes"),
         (("--graph", "ring:5", "--words", "apple", "bird"), "2 words for 5 nodes"),
-        (("--graph", "ring:3", "--words", "apple", "bird", "apple"), "apple more than once"),
-        (("--graph", "ring:3", "--words", "apple", "bird", "two words"), "'two words' (2 tokens)"),
+        (("--graph", "ring:4", "--words", "apple", "bird", "apple", "car"), "apple more than once"),
+        (("--graph", "ring:4", "--words", "apple", "bird", "car", "two words"), "'two words' (2 tokens)"),
         (("--length", 600), "at most 512 tokens"),
         (("--graph", "ring:6", "--mixture", "ring:7"), "--mixture ring:7 with 7 nodes"),
     ],
@@ -143,7 +144,7 @@ def test_a_whole_run_with_every_part_goes_on_where_it_was(llmworld, word_model, 
     layers, contexts = found["days:3.walk.ratio"].shape
     assert (layers, contexts) == (4, len(found["days:3.contexts"]))
     assert found["days:3.walk.accuracy"].shape == (3, 64)
-    assert found["days:3.spread"].shape == (2, 2)
+    assert found["days:3.spread"].shape == (2, 4)
     assert found["days:3.words"].tolist()[0] == "Monday"
     for kind in ("walk", "independent words", "shuffled edges", "other graph", "untrained twin"):
         assert np.isfinite(found[f"days:3.{kind}.ratio"][1:, -1]).all(), kind
