@@ -132,6 +132,8 @@ def _placement(
         kinds |= _controls(jax.random.fold_in(key, 1), graph, main, config)
     if other is not None and k == 0:
         kinds |= _second(jax.random.fold_in(key, 2), graph, other, config)
+    for kind, (made, _) in kinds.items():
+        _check_window(kind, made, graph, config)
     listed = np.random.default_rng(config.seed + k).permutation(words).tolist()
 
     def read(made: np.ndarray) -> GraphPrompts:
@@ -141,6 +143,20 @@ def _placement(
         )  # fmt: skip
 
     return Placement(words, ids, {name: Sequences(w, read(w), scored) for name, (w, scored) in kinds.items()})
+
+
+def _check_window(kind: str, made: np.ndarray, graph: Graph, config: GraphConfig) -> None:
+    """Refuse sequences in whose last words no shape can be measured."""
+    last = config.looked_at()[-1]
+    held = np.unique(made[:, max(0, last - config.window) : last])
+    edges = int(np.asarray(graph.adjacency)[np.ix_(held, held)].sum()) // 2
+    if len(held) < LEAST_NODES or not edges:
+        raise InputError(
+            f"--window {config.window} and {len(made)} sequences, {kind}, whose last words hold {len(held)} nodes and "
+            f"{edges} edges",
+            f"{LEAST_NODES} nodes and an edge, to measure distances",
+            "Raise --window or --walks",
+        )
 
 
 def _all_or_firsts(length: int, pairs: bool) -> np.ndarray:

@@ -63,6 +63,7 @@ def edges(text: str) -> Path:
         (("--graph", "ring:4", "--words", "apple", "bird", "apple", "car"), "apple more than once"),
         (("--graph", "ring:4", "--words", "apple", "bird", "car", "two words"), "'two words' (2 tokens)"),
         (("--length", 600), "at most 512 tokens"),
+        (("--graph", "grid:6x6", "--walks", 2, "--length", 60, "--window", 2), "0 edges"),
         (("--graph", "ring:6", "--mixture", "ring:7"), "--mixture ring:7 with 7 nodes"),
     ],
 )
