@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from .commands import Command, Dynamics, Entities, Graph, Kept, Laws, Models, SpaceTime
+from .commands import Command, Dynamics, Energy, Entities, Graph, Kept, Laws, Models, SpaceTime
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def _run(command: Command) -> None:
         Laws: _laws,
         SpaceTime: _space_time,
         Graph: _graph,
+        Energy: _energy,
         Entities: _entities,
         Models: _models,
     }
@@ -184,6 +185,29 @@ def _graph(command: Graph) -> None:
     page = write_report(store.folder, config, found, made_by)
     verdicts = [f"{r.study.key}: {text}" for r in found for _, text in r.verdicts]
     print("\n".join(finished(store, graph_tracing.arrays_of(found), page, summary_table(found), verdicts)))
+
+
+def _energy(command: Energy) -> None:
+    from .experiments.closing import finished
+    from .experiments.prompt_energy import prompt_energy, worlds
+    from .experiments.prompt_energy.report import write_report
+    from .experiments.prompt_energy.table import summary_table
+    from .experiments.prompt_energy.verdicts import verdicts_of
+    from .models.catalogue import load
+    from .provenance import provenance
+
+    began = time.monotonic()
+    config = command.config()
+    loaded = load(config.model)
+    world = worlds.prepare(config, loaded)
+    made_by = provenance(**prompt_energy.provenance_of(config, loaded, world))
+    store = _run_folder(
+        command, "energy", asdict(config), loaded, made_by, prompt_energy.bytes_needed(config, loaded, world)
+    )
+    found = prompt_energy.run(config, loaded, world, store, _timed(began))
+    page = write_report(store.folder, config, found, made_by)
+    verdicts = [text for _, text in verdicts_of(found)]
+    print("\n".join(finished(store, prompt_energy.arrays_of(found), page, summary_table(found), verdicts)))
 
 
 def _entities(command: Entities) -> None:

@@ -9,6 +9,7 @@ import tyro
 from .errors import InputError
 from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
 from .experiments.graph_tracing.config import GraphConfig
+from .experiments.prompt_energy.config import EnergyConfig
 from .experiments.series_config import LawsConfig
 from .experiments.space_time.config import SpaceTimeConfig
 
@@ -59,6 +60,15 @@ class Graph(Kept, GraphConfig):
 
 
 @dataclass(frozen=True)
+class Energy(Kept, EnergyConfig):
+    """Optimise prompts against the energy of a graph or against what is predicted, and ask every sceptic."""
+
+    def config(self) -> EnergyConfig:
+        """What is to be run, checked. Raises InputError."""
+        return EnergyConfig(**{k: getattr(self, k) for k in EnergyConfig.__dataclass_fields__}).check()
+
+
+@dataclass(frozen=True)
 class Laws(LawsConfig):
     """The law of every next value of your own series."""
 
@@ -93,6 +103,7 @@ Command = (
     | Annotated[Laws, tyro.conf.subcommand("laws")]
     | Annotated[SpaceTime, tyro.conf.subcommand("space-time")]
     | Annotated[Graph, tyro.conf.subcommand("graph")]
+    | Annotated[Energy, tyro.conf.subcommand("energy")]
     | Annotated[Entities, tyro.conf.subcommand("entities")]
     | Annotated[Models, tyro.conf.subcommand("models")]
 )

@@ -80,16 +80,19 @@ def forward_with_sums(
     reduce: Callable[[Array], NodeSums],
     *,
     edits: tuple[Edit, ...] = (),
+    blocks: int | None = None,
     remat: bool = False,
     precision: Precision = "highest",
 ) -> tuple[Output, NodeSums]:
-    """One causal pass, and the sums of the embedding and of every block."""
+    """One causal pass, and the sums of the embedding and of every block (or of the first ``blocks``)."""
     first = reduce(embed(model, tokens) if jnp.issubdtype(tokens.dtype, jnp.integer) else tokens)
 
     def kept(sites: dict[str, Array]) -> Any:
         return reduce(sites["resid_post"])
 
-    read = forward(model, tokens, taps=("resid_post",), reduce=kept, edits=edits, remat=remat, precision=precision)
+    read = forward(
+        model, tokens, taps=("resid_post",), reduce=kept, edits=edits, blocks=blocks, remat=remat, precision=precision
+    )
     joined = jax.tree.map(lambda one, rest: jnp.concatenate((one[None], rest)), first, read.taps)
     return read, joined
 

@@ -21,6 +21,7 @@ from .behaviour import (
     walked_edges,
 )
 from .counting import bigram_laws, law_divergence, memorisation_curve, seen_before
+from .degeneracy import Collapse, collapse
 from .energy import (
     complement_ratio,
     component_ratio,
@@ -62,6 +63,7 @@ from .transition import TransitionInterval, TwoSegments, bootstrap_transition, p
 
 __all__ = [
     "AdditiveBigram",
+    "Collapse",
     "Components",
     "Descent",
     "DistanceCorrelations",
@@ -82,6 +84,7 @@ __all__ = [
     "bootstrap_transition",
     "chance",
     "circulant_power",
+    "collapse",
     "complement_ratio",
     "component_ratio",
     "component_sizes",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..axes import require_sites
+from ..errors import InputError
 from .attention import cascade_attention, causal_attention
 from .blocks import finish_block, queries_keys_values
 from .edits import Edit, apply_edits
@@ -97,6 +98,7 @@ def forward(
     taps: tuple[str, ...] = (),
     reduce: Reduce | None = None,
     edits: tuple[Edit, ...] = (),
+    blocks: int | None = None,
     remat: bool = False,
     precision: Precision = "highest",
 ) -> Output:
@@ -109,14 +111,17 @@ def forward(
         taps: sites (``axes.SITES``) to return for every layer and position; ``capture`` returns less.
         reduce: what to keep of each layer's taps (a gather, a mean, a norm); by default everything.
         edits: interventions on the way (``edits.Edit``); their positions are rows of ``inputs``.
+        blocks: stop after so many; ``hidden`` is then that residual stream, normalised. By default all.
         remat: recompute each block in the backward pass instead of keeping its intermediates.
         precision: of every matrix product (``jax.lax.Precision``); matters on TPU and GPU.
 
     Raises:
-        InputError: an unknown site in ``taps``.
+        InputError: an unknown site in ``taps``, or ``blocks`` that the model does not have.
     """
     require_sites(taps)
     config = model.config
+    if blocks is not None and not 1 <= blocks <= config.num_layers:
+        raise InputError(f"blocks {blocks}", f"1 to {config.num_layers}, as the model has", "Stop after one of these")
     h = inputs if jnp.issubdtype(inputs.dtype, jnp.floating) else embed(model, inputs)
     past = 0 if cache is None else cache.k.shape[2]
     if positions is None:
@@ -129,8 +134,14 @@ def forward(
         kept = {site: sites[site] for site in taps}
         return h, (KVCache(k, v), kept if reduce is None else reduce(kept))
 
-    step = jax.checkpoint(body, prevent_cse=False) if remat else body
-    h, (cache, tapped) = jax.lax.scan(step, h, (model.layers, cache, jnp.arange(config.num_layers)))
+    def indexed(h, layer):  # a slice of the stacked weights would be a copy of them
+        block, old = jax.tree.map(lambda stacked: stacked[layer], (model.layers, cache))
+        return body(h, (block, old, layer))
+
+    layers = jnp.arange(config.num_layers if blocks is None else blocks)
+    step, xs = (body, (model.layers, cache, layers)) if blocks is None else (indexed, layers)
+    step = jax.checkpoint(step, prevent_cse=False) if remat else step
+    h, (cache, tapped) = jax.lax.scan(step, h, xs)
     return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
 
 

@@ -18,6 +18,7 @@ from systems.graphs import Graph
 from ...models.capture import capture
 from ...models.forward import KVCache, forward
 from ...models.llama import Llama
+from ...neutral_probe import probed_nodes
 from .results import Predecessor
 from .study import Study
 
@@ -135,11 +136,4 @@ def _cache(model: Llama, tokens: jax.Array) -> KVCache:
 
 @functools.partial(jax.jit, static_argnames=("block",))
 def _after(model: Llama, cache: KVCache, filler: jax.Array, ids: jax.Array, block: int) -> jax.Array:
-    def one(word: jax.Array) -> jax.Array:
-        def last(sites: dict[str, jax.Array]) -> jax.Array:
-            return sites["resid_post"][-1]
-
-        read = jnp.concatenate((filler, word[None]))
-        return forward(model, read, cache=cache, taps=("resid_post",), reduce=last, precision=PRECISION).taps[block]
-
-    return jax.vmap(one)(ids)
+    return probed_nodes(model, cache, filler, ids, precision=PRECISION)[block]

@@ -10,6 +10,7 @@ from .study import INDEPENDENT, SHUFFLED, Study
 LATE = 0.5
 """Late items: those after this share of the sequence."""
 P_LEVEL = 0.01
+Z_LEVEL = -2.3  # about as rare, for a placement on which the layer was not chosen
 
 
 class Said(NamedTuple):
@@ -24,8 +25,12 @@ def late(curve: np.ndarray) -> float:
     return float(np.nanmean(curve[..., round(LATE * curve.shape[-1]) :]))
 
 
-def shape_verdict(layer: int, main: str, geometry: dict[str, Geometry]) -> Said:
-    """Whether the means have the graph's shape, and more than the control without edges."""
+def shape_verdict(layer: int, main: str, geometry: dict[str, Geometry], spread: np.ndarray) -> Said:
+    """Whether the means have the graph's shape, more than the control without edges, and on every placement.
+
+    Args:
+        spread: ``[placement, ...]``, R and z at ``layer`` first.
+    """
     g = geometry[main]
     r, z, p = float(g.ratio[layer, -1]), float(g.z[layer, -1]), float(g.p[layer, -1])
     text = (
@@ -38,6 +43,12 @@ def shape_verdict(layer: int, main: str, geometry: dict[str, Geometry]) -> Said:
         beaten = bool(g.ratio_high[layer, -1] < control.ratio_low[layer, -1])
     else:
         beaten = True
+    low = spread[:, 1] < Z_LEVEL
+    if len(spread) > 1:
+        every = ", ".join(f"{ratio:.2f}" for ratio in spread[:, 0])
+        text += f"; the {len(spread)} placements have {every} there, {low.sum()} of them below z {Z_LEVEL:.1f}"
+    if p < P_LEVEL and beaten and not low[1:].all():
+        return Said("neutral", f"The representations take the shape of the graph on some placements only. {text}.")
     if p < P_LEVEL and beaten:
         return Said("good", f"The representations take the shape of the graph. {text}.")
     if beaten and INDEPENDENT in geometry:
@@ -157,7 +168,7 @@ def verdicts_of(study: Study, found: GraphResults) -> tuple[tuple[str, str], ...
     from .prior_study import circular_step
 
     said = [
-        shape_verdict(found.layer, study.main, found.geometry),
+        shape_verdict(found.layer, study.main, found.geometry, found.spread),
         behaviour_verdict(found.behaviour, study.main),
         inference_verdict(found.behaviour[study.main]),
         transition_verdict(found.transition, found.layer),

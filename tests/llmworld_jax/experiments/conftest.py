@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from .drawing import drawn as drawn  # a fixture
 from .random_weights import write_weights
+from .word_model import make_word_model
 
 CONTEXT = 512
 VOCABULARY = ("<unk>", "<s>", "</s>", *"0123456789", *",; \t", *"abcdefghijklmnopqrstuvw")
@@ -70,6 +71,18 @@ def loaded(model_folder):
     from llmworld_jax.models.catalogue import load
 
     return load(model_folder)
+
+
+@pytest.fixture(scope="session")
+def word_model(tmp_path_factory) -> Path:
+    return make_word_model(tmp_path_factory.mktemp("models") / "words")
+
+
+@pytest.fixture(scope="session")
+def word_loaded(word_model):
+    from llmworld_jax.models.catalogue import load
+
+    return load(word_model)
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,14 @@
 """A tiny Llama whose tokens are words, so that whole graph runs take seconds.
 
-llmworld_jax is imported inside the fixtures, because jaxtyping's checker must be installed first.
+llmworld_jax is imported inside the function, because jaxtyping's checker must be installed first.
 """
 
 import json
 from pathlib import Path
 
-import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from ..random_weights import write_weights
+from .random_weights import write_weights
 
 
 def make_word_model(folder: Path, seed: int = 0) -> Path:
@@ -33,15 +32,3 @@ def make_word_model(folder: Path, seed: int = 0) -> Path:
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>"}))
     write_weights(folder, config, seed)
     return folder
-
-
-@pytest.fixture(scope="session")
-def word_model(tmp_path_factory) -> Path:
-    return make_word_model(tmp_path_factory.mktemp("models") / "words")
-
-
-@pytest.fixture(scope="session")
-def word_loaded(word_model):
-    from llmworld_jax.models.catalogue import load
-
-    return load(word_model)

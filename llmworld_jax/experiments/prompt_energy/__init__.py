@@ -1,0 +1,1 @@
+"""Prompts optimised against what representations and predictions do."""

@@ -1,0 +1,130 @@
+"""Soft prompts trained: every run of one objective in one compiled step, stored after each, taken up where it stopped.
+
+Runs differ in seed, graph and length of the prompt; all three are traced. A run's walks come from its own key.
+"""
+
+import functools
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from ...errors import InputError
+from ...models.llama import Llama
+from ...optimise.descent import State, Step, adam, begin, descend
+from ...optimise.seen import seen_walk
+from ...optimise.soft_prompt import NormRange, within_range
+from ...store import RunStore, load_unit, save_unit
+from .losses import Target, relabelled
+from .worlds import Training, draw_task
+
+Progress = Callable[[str], None]
+
+
+class Run(NamedTuple):
+    """What tells one run from another; leading axes of all are runs in a batch."""
+
+    seed: Int[Array, "*run"]
+    graph: Int[Array, "*run"]
+    length: Int[Array, "*run"]
+
+
+class Trained(NamedTuple):
+    """``vectors`` after the last step; ``loss`` before each step and the ``slope``'s length, ``[run, step]``."""
+
+    vectors: np.ndarray
+    loss: np.ndarray
+    slope: np.ndarray
+
+
+class Plan(NamedTuple):
+    """What stays the same over steps; hashable, so that it is part of the program."""
+
+    target: Target
+    length: int
+    walks: int
+    rate: float
+
+
+def run_loss(
+    model: Llama, plan: Plan, training: Training, run: Run, vectors: Float[Array, "row d_model"], key: Key[Array, ""]
+) -> Float[Array, ""]:
+    """Mean loss over ``plan.walks`` fresh walks and placements."""
+
+    def one(key: Array) -> Array:
+        task = draw_task(key, training, run.graph, plan.length)
+        if plan.target.relabelled:
+            task = task._replace(adjacency=relabelled(jax.random.fold_in(jax.random.key(run.seed), 7), task))
+        return plan.target.loss(seen_walk(model, vectors, run.length, task, plan.target.reader), task)
+
+    return jnp.mean(jax.vmap(one)(jax.random.split(key, plan.walks)))
+
+
+@functools.partial(jax.jit, static_argnames=("plan",))
+def step_runs(model: Llama, plan: Plan, training: Training, allowed: NormRange, runs: Run, states: State) -> Step:
+    """One step of every run."""
+
+    def one(run: Run, state: State) -> Step:
+        loss = functools.partial(run_loss, model, plan, training, run)
+        return descend(state, loss, adam(plan.rate), lambda vectors: within_range(vectors, allowed))
+
+    return jax.vmap(one)(runs, states)
+
+
+def begin_runs(vectors: Float[Array, "run row d_model"], runs: Run, plan: Plan) -> State:
+    """States of all runs before the first step."""
+
+    def one(vectors: Array, seed: Array) -> State:
+        return begin(vectors, adam(plan.rate), jax.random.key(seed))
+
+    return jax.vmap(one)(vectors, runs.seed)
+
+
+def train(
+    model: Llama, plan: Plan, training: Training, allowed: NormRange, runs: Run, start: Array, steps: int,
+    store: RunStore, key: dict[str, Any], progress: Progress,
+) -> Trained:  # fmt: skip
+    """``steps`` of every run; the state lies in ``store`` after each, under ``key``.
+
+    Raises:
+        InputError: a loss that is no number; the state before it is kept.
+    """
+    state = begin_runs(start, runs, plan)
+    losses, slopes = np.zeros((2, len(runs.seed), 0), np.float32)
+    done = store.unit_path(key)
+    running = store.unit_path({**key, "state": "running"})
+    for path in (done, running):
+        with suppress(InputError):
+            if path.exists():
+                state, losses, slopes = _restored(state, load_unit(path).arrays)
+                break
+    for number in range(losses.shape[1], steps):
+        made = step_runs(model, plan, training, allowed, runs, state)
+        loss = np.asarray(made.loss)
+        if not np.isfinite(loss).all():
+            raise InputError(f"loss {loss.tolist()} at step {number + 1}", "numbers", "Lower --rate, or lengthen walks")
+        state = made.state
+        losses, slopes = (np.c_[old, np.asarray(new)] for old, new in ((losses, loss), (slopes, made.slope)))
+        save_unit(running, {**key, "state": "running"}, 1, _arrays(state, losses, slopes))
+        progress(f"step {number + 1} of {steps}: loss {'  '.join(f'{x:.3f}' for x in loss)}")
+    if not done.exists():
+        save_unit(done, key, 1, _arrays(state, losses, slopes))
+    running.unlink(missing_ok=True)
+    return Trained(np.asarray(state.parameters), losses, slopes)
+
+
+def _arrays(state: State, losses: np.ndarray, slopes: np.ndarray) -> dict[str, np.ndarray]:
+    leaves = jax.tree.leaves((state.parameters, state.moments, state.step))
+    return {f"leaf_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)} | {"losses": losses, "slopes": slopes}
+
+
+def _restored(state: State, arrays: dict[str, np.ndarray]) -> tuple[State, np.ndarray, np.ndarray]:
+    """A stored state; the key is not stored, since the run gives it."""
+    leaves, tree = jax.tree.flatten((state.parameters, state.moments, state.step))
+    found = [jnp.asarray(arrays[f"leaf_{k}"]) for k in range(len(leaves))]
+    parameters, moments, step = jax.tree.unflatten(tree, found)
+    return State(parameters, moments, state.key, step), arrays["losses"], arrays["slopes"]
