@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from ...errors import InputError
 
 Objective = Literal["accuracy", "energy", "likelihood", "wrong", "contrast", "probe"]
-Study = Literal["prompts", "tokens", "walks", "steering"]
+Study = Literal["prompts", "laws", "tokens", "walks", "steering"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _AT_LEAST = {
     "seeds": 1, "steps": 1, "walks": 1, "length": 20, "window": 10, "test_walks": 2, "test_length": 100, "seed": 0,
@@ -19,8 +19,8 @@ class EnergyConfig:
     """Optimise soft prompts against the energy of a graph or against what is predicted, and ask every sceptic."""
 
     study: tuple[Study, ...] = ("prompts",)
-    """``prompts``: soft prompts; ``tokens``: prompts of real tokens; ``walks``: which walk shows the graph soonest;
-    ``steering``: another graph's coordinates put into the words."""
+    """``prompts``: soft prompts before walks; ``laws``: before series of numbers; ``tokens``: prompts of real tokens;
+    ``walks``: which walk shows the graph soonest; ``steering``: another graph's coordinates put into the words."""
     objective: tuple[Objective, ...] = ("accuracy", "energy")
     """``accuracy``: probability of legal words; ``energy``: R at --layer; ``likelihood``: of the next word; ``wrong``:
     R of relabelled nodes; ``contrast``: R less its mean over relabellings; ``probe``: R of nodes read behind a
@@ -31,6 +31,8 @@ class EnergyConfig:
     """Graphs that no prompt was trained on."""
     model: str = "smollm2-135m-instruct"
     """A name of `llmworld models`, a folder, a GGUF file or a hub repository."""
+    system: tuple[str, ...] = ("noisy_logistic_map", "brownian_motion")
+    """laws: systems that are simulated; the first is trained on, the others are held out."""
     vectors: tuple[int, ...] = (7,)
     """Lengths of the prompts; each has runs of its own."""
     start_text: str = "<|im_start|>user\nContinue the sequence."
@@ -64,7 +66,7 @@ class EnergyConfig:
         for name, low in _AT_LEAST.items():
             if getattr(self, name) < low:
                 raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)}", f"{low} or more", "Raise it")
-        for name in ("study", "objective", "graph", "vectors"):
+        for name in ("study", "objective", "graph", "vectors", "system"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise InputError(f"--{name} {' '.join(map(str, values))}", "at least one, each once", "Name others")

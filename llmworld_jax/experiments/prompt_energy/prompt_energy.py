@@ -3,7 +3,6 @@
 Source: the question is Park et al.'s (arXiv 2501.00070), whether the geometry causes the behaviour; the method is ours.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +15,8 @@ from ...optimise.soft_prompt import NormRange, nearest_tokens, norm_range, promp
 from ...optimise.token_pool import allowed_tokens
 from ...store import RunStore
 from .config import EnergyConfig, Objective
+from .driving import Progress
+from .law_study import law_prompts_of
 from .losses import target_of
 from .prompts import RANDOM, Prompt, best_random, start_tokens, untrained
 from .results import Readout, Results, Trial
@@ -27,7 +28,6 @@ from .worlds import TestSet, Worlds
 
 PRECISION = "highest"
 FILLER = "."
-Progress = Callable[[str], None]
 
 
 def layer_of(config: EnergyConfig, loaded: LoadedModel) -> int:
@@ -63,6 +63,7 @@ def run(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, store: RunSto
     return Results(
         worlds, layer, tuple(trials), tuple(prompts), scores, _nearest(loaded, trials, config), allowed,
         steering_of(config, loaded, worlds, layer, common, store, progress) if "steering" in config.study else None,
+        law_prompts_of(config, loaded, common, store, progress) if "laws" in config.study else None,
     )  # fmt: skip
 
 
@@ -192,6 +193,8 @@ def arrays_of(results: Results) -> dict[str, np.ndarray]:
         for test, found in scores.items():
             stem = f"{prompt.name}, seed {prompt.seed}.{test}"
             arrays |= {f"{stem}.{name}": part for name, part in found._asdict().items()}
-    if results.steering is not None:
-        arrays |= {f"steering.{name}": np.asarray(part) for name, part in results.steering._asdict().items()}
+    for study in ("steering", "laws"):
+        found = getattr(results, study)
+        if found is not None:
+            arrays |= {f"{study}.{name}": np.asarray(part) for name, part in found._asdict().items()}
     return arrays

@@ -9,6 +9,7 @@ from ...report import Block, Items, Paragraph, Report, Section, Subheading, Tabl
 from ..report_pictures import Pictures
 from . import figures
 from .config import EnergyConfig
+from .law_section import law_section
 from .results import Results
 from .steering_section import steering_section
 from .table import BEHAVIOUR, GEOMETRY, SOUNDNESS, new_words, summary_table, table_of, transfer_table
@@ -51,6 +52,7 @@ def write_report(folder: Path, config: EnergyConfig, results: Results, made_by: 
             Section("What was found", (*verdicts, summary_table(results))),
             *_prompts(results, pictures),
             *((steering_section(results.steering, pictures),) if results.steering is not None else ()),
+            *((law_section(results.laws, pictures),) if results.laws is not None else ()),
             Section("The least energy, without a model", _theorem(config, results, pictures)),
             Section("How to read the numbers", (Items(READING),)),
         ),

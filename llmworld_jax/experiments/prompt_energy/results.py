@@ -6,6 +6,7 @@ import numpy as np
 
 from ...optimise.soft_prompt import NormRange
 from .config import Objective
+from .law_study import LawPrompts
 from .prompts import Prompt
 from .steering_study import Steering
 from .testing import Scores
@@ -42,3 +43,4 @@ class Results(NamedTuple):
     nearest: dict[str, Readout]
     norms: NormRange
     steering: Steering | None
+    laws: LawPrompts | None

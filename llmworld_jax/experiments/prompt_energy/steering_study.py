@@ -27,9 +27,9 @@ from ...optimise.steering import steer
 from ...store import RunStore
 from ...window_sums import NodeSums, node_means
 from .config import EnergyConfig
+from .driving import Progress, drive
 from .losses import relabelled
 from .prompts import start_tokens
-from .training import Progress
 from .worlds import TestSet, Training, Worlds, draw_task
 
 DOSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -145,7 +145,7 @@ def steering_of(
     key = {"what": "steering", **common, "steps": config.steps, "test": [config.test_walks, config.test_length]}
 
     def compute() -> dict[str, Any]:
-        return _computed(config, loaded, worlds, layer, progress)._asdict()
+        return _computed(config, loaded, worlds, layer, key, store, progress)._asdict()
 
     found = store.unit(key, compute)
     arrays = {name: value for name, value in found.items() if name not in ("names", "block", "layer")}
@@ -153,7 +153,10 @@ def steering_of(
     return Steering(names=names, block=int(found["block"]), layer=int(found["layer"]), **arrays)
 
 
-def _computed(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, layer: int, progress: Progress) -> Steering:
+def _computed(
+    config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, layer: int, key: dict[str, Any], store: RunStore,
+    progress: Progress,
+) -> Steering:  # fmt: skip
     model, block = loaded.model, max(0, round(0.6 * loaded.config.num_layers) - 1)
     test = worlds.tests[len(worlds.graphs)]
     prompt = embed(model, jnp.asarray(start_tokens(loaded, config.start_text)))
@@ -163,19 +166,17 @@ def _computed(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, layer: 
     norm = _typical(model, prompt, test.tasks, block)
     scene = scene._replace(norm=norm)
     directions: dict[str, tuple[Array, Array]] = {}
-    losses: list[list[float]] = []
+    losses = []
     for goal in GOALS:
         read = reader if goal == "edges" else reader._replace(blocks=layer, laws=False)
         setting = Setting(read, block, layer, config.length, goal)
         start = jax.random.normal(jax.random.key(config.seed + 5), (2, loaded.config.d_model)) / 24
         state = begin(start, adam(RATE), jax.random.key(config.seed))
-        losses.append([])
-        for step in range(config.steps):
-            made = _step(model, setting, scene, worlds.training, state)
-            state = made.state
-            losses[-1].append(float(made.loss))
-            progress(f"steering for {goal}, step {step + 1} of {config.steps}: {losses[-1][-1]:.3f}")
-        directions[TRAINED.format(goal)] = (state.parameters, scene.coordinates)
+        step = functools.partial(_step, model, setting, scene, worlds.training)
+        progress(f"steering for {goal}")
+        driven = drive(step, state, config.steps, store, {**key, "goal": goal}, progress)
+        losses.append(driven.loss[0])
+        directions[TRAINED.format(goal)] = (driven.state.parameters, scene.coordinates)
     directions |= _others(model, config, test, scene, block, directions[TRAINED.format("edges")][0])
     rows = []
     for name, (rank_two, coordinates) in directions.items():

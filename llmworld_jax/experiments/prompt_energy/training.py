@@ -4,8 +4,6 @@ Runs differ in seed, graph and length of the prompt; all three are traced. A run
 """
 
 import functools
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import jax
@@ -13,16 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ...errors import InputError
 from ...models.llama import Llama
 from ...optimise.descent import State, Step, adam, begin, descend
 from ...optimise.seen import seen_walk
 from ...optimise.soft_prompt import NormRange, within_range
-from ...store import RunStore, load_unit, save_unit
+from ...store import RunStore
+from .driving import Progress, drive
 from .losses import Target, relabelled
 from .worlds import Training, draw_task
-
-Progress = Callable[[str], None]
 
 
 class Run(NamedTuple):
@@ -93,38 +89,8 @@ def train(
     Raises:
         InputError: a loss that is no number; the state before it is kept.
     """
-    state = begin_runs(start, runs, plan)
-    losses, slopes = np.zeros((2, len(runs.seed), 0), np.float32)
-    done = store.unit_path(key)
-    running = store.unit_path({**key, "state": "running"})
-    for path in (done, running):
-        with suppress(InputError):
-            if path.exists():
-                state, losses, slopes = _restored(state, load_unit(path).arrays)
-                break
-    for number in range(losses.shape[1], steps):
-        made = step_runs(model, plan, training, allowed, runs, state)
-        loss = np.asarray(made.loss)
-        if not np.isfinite(loss).all():
-            raise InputError(f"loss {loss.tolist()} at step {number + 1}", "numbers", "Lower --rate, or lengthen walks")
-        state = made.state
-        losses, slopes = (np.c_[old, np.asarray(new)] for old, new in ((losses, loss), (slopes, made.slope)))
-        save_unit(running, {**key, "state": "running"}, 1, _arrays(state, losses, slopes))
-        progress(f"step {number + 1} of {steps}: loss {'  '.join(f'{x:.3f}' for x in loss)}")
-    if not done.exists():
-        save_unit(done, key, 1, _arrays(state, losses, slopes))
-    running.unlink(missing_ok=True)
-    return Trained(np.asarray(state.parameters), losses, slopes)
-
-
-def _arrays(state: State, losses: np.ndarray, slopes: np.ndarray) -> dict[str, np.ndarray]:
-    leaves = jax.tree.leaves((state.parameters, state.moments, state.step))
-    return {f"leaf_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)} | {"losses": losses, "slopes": slopes}
-
-
-def _restored(state: State, arrays: dict[str, np.ndarray]) -> tuple[State, np.ndarray, np.ndarray]:
-    """A stored state; the key is not stored, since the run gives it."""
-    leaves, tree = jax.tree.flatten((state.parameters, state.moments, state.step))
-    found = [jnp.asarray(arrays[f"leaf_{k}"]) for k in range(len(leaves))]
-    parameters, moments, step = jax.tree.unflatten(tree, found)
-    return State(parameters, moments, state.key, step), arrays["losses"], arrays["slopes"]
+    driven = drive(
+        lambda state: step_runs(model, plan, training, allowed, runs, state), begin_runs(start, runs, plan), steps,
+        store, key, progress,
+    )  # fmt: skip
+    return Trained(np.asarray(driven.state.parameters), driven.loss, driven.slope)
