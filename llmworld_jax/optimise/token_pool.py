@@ -12,12 +12,17 @@ _MARKER = re.compile(r"\s*<.+>\s*")
 
 
 def allowed_tokens(tokenizer: Tokenizer, vocab_size: int) -> Bool[np.ndarray, " vocabulary"]:
-    """True for tokens of printable ASCII that are no markers (``<...>``) and that their own text encodes to."""
+    """True for tokens of printable ASCII that are no markers (``<...>``) and that their own text encodes to.
+
+    Texts are read behind a digit: SentencePiece puts a space before what begins a text.
+    """
     found = np.zeros(vocab_size, bool)
+    before = tokenizer.encode("0")
+    skip = len(tokenizer.decode(before))
     for token in range(min(vocab_size, tokenizer.vocab_size)):
-        text = tokenizer.decode([token])
+        text = tokenizer.decode([*before, token])[skip:]
         if _PRINTABLE.fullmatch(text) and not _MARKER.fullmatch(text):
-            found[token] = tokenizer.encode(text) == [token]
+            found[token] = tokenizer.encode(f"0{text}") == [*before, token]
     return found
 
 

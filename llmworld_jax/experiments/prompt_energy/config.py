@@ -10,6 +10,7 @@ Study = Literal["prompts", "laws", "tokens", "walks", "steering"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _AT_LEAST = {
     "seeds": 1, "steps": 1, "walks": 1, "length": 20, "window": 10, "test_walks": 2, "test_length": 100, "seed": 0,
+    "rounds": 1, "candidates": 1,
     "random": 0,
 }  # fmt: skip
 
@@ -49,6 +50,10 @@ class EnergyConfig:
     """Losses look at so many last words."""
     layer: int | None = None
     """Whose energy is minimised (1: after the first block); by default four fifths of the depth."""
+    rounds: int = 10
+    """tokens, walks: rounds of a search."""
+    candidates: int = 16
+    """tokens, walks: candidates of a round, scored in one call."""
     rate: float = 5e-3
     """Adam's step size."""
     test_walks: int = 3

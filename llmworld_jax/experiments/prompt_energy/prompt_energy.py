@@ -23,6 +23,7 @@ from .results import Readout, Results, Trial
 from .steering_study import steering_of
 from .table import in_one_line
 from .testing import Scores, behind, read_behind, reader_of, scores_of
+from .token_study import BLIND, GUIDED, Found, token_prompts_of
 from .training import Plan, Run, train
 from .worlds import TestSet, Worlds
 
@@ -59,12 +60,30 @@ def run(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, store: RunSto
         new += _named(trials[-1], config, worlds)
         test(new)
         prompts += new
+    searches: tuple[Found, ...] = ()
+    if "tokens" in config.study:
+        searches = token_prompts_of(config, loaded, worlds, layer, filler, common, store, progress)
+        new = _written(loaded, searches)
+        test(new)
+        prompts += new
     scores = tuple(tested[p.name, p.seed] for p in prompts)
     return Results(
         worlds, layer, tuple(trials), tuple(prompts), scores, _nearest(loaded, trials, config), allowed,
         steering_of(config, loaded, worlds, layer, common, store, progress) if "steering" in config.study else None,
         law_prompts_of(config, loaded, common, store, progress) if "laws" in config.study else None,
+        searches,
     )  # fmt: skip
+
+
+def _written(loaded: LoadedModel, searches: tuple[Found, ...]) -> list[Prompt]:
+    """What early searches found, as prompts to be tested."""
+    table = loaded.model.embed[...]
+    return [
+        Prompt(f"{kind}, {found.objective}", 0, np.asarray(table[search.tokens], np.float32))
+        for found in searches
+        if "late" not in found.objective
+        for kind, search in ((GUIDED, found.guided), (BLIND, found.blind))
+    ]
 
 
 def _nearest(loaded: LoadedModel, trials: list[Trial], config: EnergyConfig) -> dict[str, Readout]:
@@ -193,8 +212,10 @@ def arrays_of(results: Results) -> dict[str, np.ndarray]:
         for test, found in scores.items():
             stem = f"{prompt.name}, seed {prompt.seed}.{test}"
             arrays |= {f"{stem}.{name}": part for name, part in found._asdict().items()}
-    for study in ("steering", "laws"):
-        found = getattr(results, study)
-        if found is not None:
-            arrays |= {f"{study}.{name}": np.asarray(part) for name, part in found._asdict().items()}
+    for one in results.tokens:
+        for kind, search in (("guided", one.guided), ("blind", one.blind)):
+            arrays |= {f"tokens.{one.objective}.{kind}.{name}": np.asarray(p) for name, p in search._asdict().items()}
+    for study, parts in (("steering", results.steering), ("laws", results.laws)):
+        if parts is not None:
+            arrays |= {f"{study}.{name}": np.asarray(part) for name, part in parts._asdict().items()}
     return arrays

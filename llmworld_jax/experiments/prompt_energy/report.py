@@ -14,6 +14,7 @@ from .results import Results
 from .steering_section import steering_section
 from .table import BEHAVIOUR, GEOMETRY, SOUNDNESS, new_words, summary_table, table_of, transfer_table
 from .theorem import least_energy, theorem_figure
+from .token_section import token_section
 from .verdicts import verdicts_of
 
 ABOUT = (
@@ -53,6 +54,7 @@ def write_report(folder: Path, config: EnergyConfig, results: Results, made_by: 
             *_prompts(results, pictures),
             *((steering_section(results.steering, pictures),) if results.steering is not None else ()),
             *((law_section(results.laws, pictures),) if results.laws is not None else ()),
+            *((token_section(results.tokens, pictures),) if results.tokens else ()),
             Section("The least energy, without a model", _theorem(config, results, pictures)),
             Section("How to read the numbers", (Items(READING),)),
         ),

@@ -10,6 +10,7 @@ from .law_study import LawPrompts
 from .prompts import Prompt
 from .steering_study import Steering
 from .testing import Scores
+from .token_study import Found
 from .training import Run, Trained
 from .worlds import Worlds
 
@@ -44,3 +45,4 @@ class Results(NamedTuple):
     norms: NormRange
     steering: Steering | None
     laws: LawPrompts | None
+    tokens: tuple[Found, ...]
