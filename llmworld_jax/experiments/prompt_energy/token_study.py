@@ -58,7 +58,7 @@ def token_prompts_of(
     """Searches for every objective of ``config`` that comes early, and for accuracy with a late prompt."""
     allowed = allowed_tokens(loaded.tokenizer, loaded.config.vocab_size)
     start = start_tokens(loaded, config.start_text)
-    problems = {}
+    problems: dict[str, Problem] = {}
     for objective in config.objective:
         if objective in ("accuracy", "energy", "probe"):
             target = target_of(objective, config, layer, filler)
