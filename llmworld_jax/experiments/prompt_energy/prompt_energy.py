@@ -25,6 +25,7 @@ from .table import in_one_line
 from .testing import Scores, behind, read_behind, reader_of, scores_of
 from .token_study import BLIND, GUIDED, Found, token_prompts_of
 from .training import Plan, Run, train
+from .walk_study import walk_choice_of
 from .worlds import TestSet, Worlds
 
 PRECISION = "highest"
@@ -72,6 +73,7 @@ def run(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, store: RunSto
         steering_of(config, loaded, worlds, layer, common, store, progress) if "steering" in config.study else None,
         law_prompts_of(config, loaded, common, store, progress) if "laws" in config.study else None,
         searches,
+        walk_choice_of(config, loaded, worlds, layer, common, store, progress) if "walks" in config.study else None,
     )  # fmt: skip
 
 
@@ -215,7 +217,7 @@ def arrays_of(results: Results) -> dict[str, np.ndarray]:
     for one in results.tokens:
         for kind, search in (("guided", one.guided), ("blind", one.blind)):
             arrays |= {f"tokens.{one.objective}.{kind}.{name}": np.asarray(p) for name, p in search._asdict().items()}
-    for study, parts in (("steering", results.steering), ("laws", results.laws)):
+    for study, parts in (("steering", results.steering), ("laws", results.laws), ("walks", results.walks)):
         if parts is not None:
             arrays |= {f"{study}.{name}": np.asarray(part) for name, part in parts._asdict().items()}
     return arrays

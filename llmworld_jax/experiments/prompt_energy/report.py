@@ -16,6 +16,7 @@ from .table import BEHAVIOUR, GEOMETRY, SOUNDNESS, new_words, summary_table, tab
 from .theorem import least_energy, theorem_figure
 from .token_section import token_section
 from .verdicts import verdicts_of
+from .walk_section import walk_section
 
 ABOUT = (
     "A few vectors before a random walk over words are trained by gradients through the model: for an energy that says "
@@ -55,6 +56,7 @@ def write_report(folder: Path, config: EnergyConfig, results: Results, made_by: 
             *((steering_section(results.steering, pictures),) if results.steering is not None else ()),
             *((law_section(results.laws, pictures),) if results.laws is not None else ()),
             *((token_section(results.tokens, pictures),) if results.tokens else ()),
+            *((walk_section(results.walks, pictures),) if results.walks is not None else ()),
             Section("The least energy, without a model", _theorem(config, results, pictures)),
             Section("How to read the numbers", (Items(READING),)),
         ),

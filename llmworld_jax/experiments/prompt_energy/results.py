@@ -12,6 +12,7 @@ from .steering_study import Steering
 from .testing import Scores
 from .token_study import Found
 from .training import Run, Trained
+from .walk_study import WalkChoice
 from .worlds import Worlds
 
 
@@ -46,3 +47,4 @@ class Results(NamedTuple):
     steering: Steering | None
     laws: LawPrompts | None
     tokens: tuple[Found, ...]
+    walks: WalkChoice | None
