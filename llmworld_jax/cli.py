@@ -189,7 +189,7 @@ def _graph(command: Graph) -> None:
 
 def _energy(command: Energy) -> None:
     from .experiments.closing import finished
-    from .experiments.prompt_energy import prompt_energy, worlds
+    from .experiments.prompt_energy import prompt_energy
     from .experiments.prompt_energy.report import write_report
     from .experiments.prompt_energy.table import summary_table
     from .experiments.prompt_energy.verdicts import verdicts_of
@@ -199,7 +199,7 @@ def _energy(command: Energy) -> None:
     began = time.monotonic()
     config = command.config()
     loaded = load(config.model)
-    world = worlds.prepare(config, loaded)
+    world = prompt_energy.prepare(config, loaded)
     made_by = provenance(**prompt_energy.provenance_of(config, loaded, world))
     store = _run_folder(
         command, "energy", asdict(config), loaded, made_by, prompt_energy.bytes_needed(config, loaded, world)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 Parameters = Any
@@ -32,7 +33,7 @@ class Step(NamedTuple):
     slope: Float[Array, ""]
 
 
-def adam(rate: float = 5e-3, clip: float = 1.0) -> optax.GradientTransformation:
+def adam(rate: ArrayLike = 5e-3, clip: float = 1.0) -> optax.GradientTransformation:
     """Adam on gradients whose length is at most ``clip``."""
     return optax.chain(optax.clip_by_global_norm(clip), optax.adam(rate))
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 import analyses
@@ -82,7 +83,7 @@ def _batch(world: World) -> SeriesBatch:
 
 
 def measured(
-    model: Llama, codec: NumberCodec, vectors: Array, length: int, batch: SeriesBatch, k: Array
+    model: Llama, codec: NumberCodec, vectors: Array, length: ArrayLike, batch: SeriesBatch, k: Array
 ) -> Float[Array, "item measure"]:
     """All losses at the items of series ``k`` behind the prompt."""
     laws = laws_behind(model, codec, vectors, length, embed(model, batch.tokens[k]), batch.item_at)
@@ -90,9 +91,15 @@ def measured(
     return jax.vmap(losses_of, in_axes=(0, 0, 0, None))(laws.log_mass, batch.truth[k], batch.codes[k], edges)
 
 
-@functools.partial(jax.jit, static_argnames=("codec", "objective"))
+@functools.partial(jax.jit, static_argnames=("codec",))
 def _step(
-    model: Llama, codec: NumberCodec, objective: int, batch: SeriesBatch, allowed: NormRange, rate: float, state: State
+    model: Llama,
+    codec: NumberCodec,
+    objective: ArrayLike,
+    batch: SeriesBatch,
+    allowed: NormRange,
+    rate: ArrayLike,
+    state: State,
 ) -> Step:
     def loss(vectors: Array, key: Key[Array, ""]) -> Array:
         k = jax.random.randint(key, (), 0, batch.tokens.shape[0])
@@ -101,27 +108,38 @@ def _step(
     return descend(state, loss, adam(rate), lambda vectors: within_range(vectors, allowed))
 
 
-@functools.partial(jax.jit, static_argnames=("codec", "length"))
-def _tested(model: Llama, codec: NumberCodec, vectors: Array, length: int, batch: SeriesBatch) -> Array:
+@functools.partial(jax.jit, static_argnames=("codec",))
+def _tested(model: Llama, codec: NumberCodec, vectors: Array, length: ArrayLike, batch: SeriesBatch) -> Array:
     def one(k: Array) -> Array:
         return jnp.mean(measured(model, codec, vectors, length, batch, k), axis=0)
 
     return jax.lax.map(one, jnp.arange(batch.tokens.shape[0]))
 
 
-def law_prompts_of(
-    config: EnergyConfig, loaded: LoadedModel, common: dict[str, Any], store: RunStore, progress: Progress
-) -> LawPrompts:
-    """``LawPrompts`` of the two systems of ``config``: the first is trained on."""
-    model, codec, batches = loaded.model, None, {}
+def law_series(config: EnergyConfig, loaded: LoadedModel) -> tuple[NumberCodec, dict[tuple[str, str], SeriesBatch]]:
+    """Series of every system to be tested on, and of the first to be trained on.
+
+    Raises:
+        InputError: an unknown system, one without a law, or numbers that the model cannot write.
+    """
+    batches, codec = {}, None
     for number, name in enumerate(config.system):
         for part, seed, count in (("training", 0, TRAINING), ("held out", 1000, HELD_OUT)):
             if part == "held out" or number == 0:
                 asked = DynamicsConfig(system=(name,), steps=STEPS, seeds=count, seed=config.seed + seed, precision=2)
-                world = simulate(asked, name, loaded)
+                world = simulate(asked.check(), name, loaded)
                 batches[name, part] = _batch(world)
                 codec = world.series[0].codec
     assert codec is not None
+    return codec, batches
+
+
+def law_prompts_of(
+    config: EnergyConfig, loaded: LoadedModel, common: dict[str, Any], store: RunStore, progress: Progress
+) -> LawPrompts:
+    """``LawPrompts`` of the two systems of ``config``: the first is trained on."""
+    model = loaded.model
+    codec, batches = law_series(config, loaded)
     rows = max(config.vectors)
     start = prompt_of_tokens(model, start_tokens(loaded, config.start_text), rows)
     prompts = {"no prompt": (start, 0), "start text": (start, rows)}

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...content import content_hash
+from ...errors import InputError
 from ...models.catalogue import LoadedModel
 from ...optimise.soft_prompt import NormRange, nearest_tokens, norm_range, prompt_of_tokens
 from ...optimise.token_pool import allowed_tokens
 from ...store import RunStore
+from . import worlds
 from .config import EnergyConfig, Objective
 from .driving import Progress
-from .law_study import law_prompts_of
+from .law_study import law_prompts_of, law_series
 from .losses import target_of
 from .prompts import RANDOM, Prompt, best_random, start_tokens, untrained
 from .results import Readout, Results, Trial
@@ -32,48 +34,65 @@ PRECISION = "highest"
 FILLER = "."
 
 
+def prepare(config: EnergyConfig, loaded: LoadedModel) -> Worlds:
+    """Everything that a run reads, checked before anything is read.
+
+    Raises:
+        InputError: what ``worlds.prepare`` refuses, a layer that the model does not have, a text without tokens, a
+            system that cannot be simulated or written.
+    """
+    found = worlds.prepare(config, loaded)
+    if not 1 <= layer_of(config, loaded) <= loaded.config.num_layers:
+        raise InputError(f"--layer {config.layer}", f"1 to {loaded.config.num_layers}", "Choose one of the model's")
+    if not len(start_tokens(loaded, config.start_text)):
+        raise InputError(f"--start-text {config.start_text!r}", "text with at least one token", "Write some")
+    if "laws" in config.study:
+        law_series(config, loaded)
+    return found
+
+
 def layer_of(config: EnergyConfig, loaded: LoadedModel) -> int:
     """The layer whose energy is minimised; four fifths of the depth unless it is named."""
     return config.layer or max(1, round(0.8 * loaded.config.num_layers))
 
 
-def run(config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, store: RunStore, progress: Progress) -> Results:
+def run(config: EnergyConfig, loaded: LoadedModel, world: Worlds, store: RunStore, progress: Progress) -> Results:
     """Everything; steps and tests that were done come from ``store``."""
     layer, filler = layer_of(config, loaded), tuple(loaded.tokenizer.encode(FILLER))
     allowed = norm_range(loaded.model)
     common = {"weights": loaded.weights, "precision": PRECISION, "config": _shared(config), "layer": layer}
-    prompts = list(untrained(loaded, worlds, config.start_text))
-    rows = max(*config.vectors, *(len(p.of(test)) for p in prompts for test in worlds.tests))
+    prompts = list(untrained(loaded, world, config.start_text))
+    rows = max(*config.vectors, *(len(p.of(test)) for p in prompts for test in world.tests))
     tested: dict[tuple[str, int], dict[str, Scores]] = {}
 
     def test(new: list[Prompt]) -> None:
         for k, prompt in enumerate(new, start=1):
-            found = {t.name: _tested(config, loaded, prompt, t, rows, filler, common, store) for t in worlds.tests}
+            found = {t.name: _tested(config, loaded, prompt, t, rows, filler, common, store) for t in world.tests}
             tested[prompt.name, prompt.seed] = found
-            progress(f"test {k} of {len(new)}: {in_one_line(prompt, found[worlds.tests[0].name], layer)}")
+            progress(f"test {k} of {len(new)}: {in_one_line(prompt, found[world.tests[0].name], layer)}")
 
     test(prompts)
     trials: list[Trial] = []
     for objective in config.objective if "prompts" in config.study else ():
         plan = Plan(target_of(objective, config, layer, filler), config.length, config.walks, config.rate)
-        new = _random(config, loaded, worlds, plan, objective, common, store, progress)
-        trials.append(_trial(config, loaded, worlds, plan, objective, allowed, common, store, progress))
-        new += _named(trials[-1], config, worlds)
+        new = _random(config, loaded, world, plan, objective, common, store, progress)
+        trials.append(_trial(config, loaded, world, plan, objective, allowed, common, store, progress))
+        new += _named(trials[-1], config, world)
         test(new)
         prompts += new
     searches: tuple[Found, ...] = ()
     if "tokens" in config.study:
-        searches = token_prompts_of(config, loaded, worlds, layer, filler, common, store, progress)
+        searches = token_prompts_of(config, loaded, world, layer, filler, common, store, progress)
         new = _written(loaded, searches)
         test(new)
         prompts += new
     scores = tuple(tested[p.name, p.seed] for p in prompts)
     return Results(
-        worlds, layer, tuple(trials), tuple(prompts), scores, _nearest(loaded, trials, config), allowed,
-        steering_of(config, loaded, worlds, layer, common, store, progress) if "steering" in config.study else None,
+        world, layer, tuple(trials), tuple(prompts), scores, _nearest(loaded, trials, config), allowed,
+        steering_of(config, loaded, world, layer, common, store, progress) if "steering" in config.study else None,
         law_prompts_of(config, loaded, common, store, progress) if "laws" in config.study else None,
         searches,
-        walk_choice_of(config, loaded, worlds, layer, common, store, progress) if "walks" in config.study else None,
+        walk_choice_of(config, loaded, world, layer, common, store, progress) if "walks" in config.study else None,
     )  # fmt: skip
 
 

@@ -25,11 +25,12 @@ from .config import EnergyConfig
 from .driving import Progress
 from .losses import Target, target_of
 from .prompts import start_tokens
-from .worlds import Worlds, draw_task
+from .worlds import LONGEST_SEARCH, Worlds, draw_task
 
 WALKS = 2
 TOP = 256
-LATE_BEFORE, LATE_AFTER = 300, 60
+LATE_AFTER = 60
+LATE_BEFORE = LONGEST_SEARCH - LATE_AFTER
 """Words that a late prompt's cache holds, and words after it that are scored."""
 GUIDED, BLIND = "tokens by gradient", "tokens at random"
 

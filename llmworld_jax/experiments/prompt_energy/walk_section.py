@@ -30,7 +30,7 @@ def walk_figure(found: WalkChoice) -> bytes:
         for k, (name, color) in enumerate(zip(found.names, LOOKS)):
             dashes = (0, (4, 2)) if name in (LEARNED, RELAXED, SEARCHED, BEST) else "-"
             for axis, values in zip(axes, (found.ratio, found.auc)):
-                axis.plot(found.contexts, np.nanmean(values[k], axis=0), color=color, ls=dashes, lw=1.5, label=name)
+                axis.plot(found.contexts, _mean(values[k]), color=color, ls=dashes, lw=1.5, label=name)
         axes[0].axhline(1, color="0.8", lw=0.8)
         axes[1].axhline(0.75, color="0.8", lw=0.8)
         axes[0].set(xlabel="words read", ylabel="energy ratio R")
@@ -39,6 +39,13 @@ def walk_figure(found: WalkChoice) -> bytes:
         panel_title(axes[1], "Neighbours told from others", "line: 0.75")
         legend_outside(figure, axes)
         return png(figure)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over placements; NaN where none has a value."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _verdict(found: WalkChoice) -> Verdict:

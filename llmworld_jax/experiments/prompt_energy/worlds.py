@@ -23,6 +23,8 @@ from .config import EnergyConfig
 TRAINED_ON = 22
 """Words of the training pool, or more where a graph has more nodes."""
 KEPT_OUT = GRID_WORDS[::2]
+LONGEST_SEARCH = 360
+"""Words that a late prompt's walk has in all."""
 
 
 class Training(NamedTuple):
@@ -59,10 +61,12 @@ def prepare(config: EnergyConfig, loaded: LoadedModel) -> Worlds:
     trained = tuple(_graph(name) for name in config.graph)
     held_out = tuple(_graph(name) for name in config.held_out)
     words = _pool(max(graph.num_nodes for graph in trained))
-    longest = max(config.length, config.test_length) + max(*config.vectors, 4 * max(g.num_nodes for g in trained))
+    searched = LONGEST_SEARCH if "tokens" in config.study else 0
+    before = max(*config.vectors, 4 * max(g.num_nodes for g in trained))
+    longest = before + max(config.length, config.test_length, searched)
     if longest > loaded.config.max_positions:
         raise InputError(
-            f"walks of {max(config.length, config.test_length):,} words with their prompt, {longest:,} tokens",
+            f"walks and prompts of up to {longest:,} tokens",
             f"at most {loaded.config.max_positions:,}, the model's context",
             "Shorten --length or --test-length",
         )
