@@ -9,9 +9,8 @@ Objective = Literal["accuracy", "energy", "likelihood", "wrong", "contrast", "pr
 Study = Literal["prompts", "laws", "tokens", "walks", "steering"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 _AT_LEAST = {
-    "seeds": 1, "steps": 1, "walks": 1, "length": 20, "window": 10, "test_walks": 2, "test_length": 100, "seed": 0,
-    "rounds": 1, "candidates": 1,
-    "random": 0,
+    "seeds": 1, "steps": 1, "walks": 1, "length": 20, "window": 10, "rounds": 1, "candidates": 1, "test_walks": 2,
+    "test_length": 100, "seed": 0,
 }  # fmt: skip
 
 
@@ -40,7 +39,7 @@ class EnergyConfig:
     """Vectors begin as the embeddings of this text."""
     seeds: int = 2
     """Runs of each objective, graph and length."""
-    steps: int = 40
+    steps: int = 30
     """Adam steps of each run."""
     walks: int = 1
     """Walks of each step, each over a new placement of the words."""
@@ -56,12 +55,12 @@ class EnergyConfig:
     """tokens, walks: candidates of a round, scored in one call."""
     rate: float = 5e-3
     """Adam's step size."""
-    test_walks: int = 3
+    test_walks: int = 2
     """Walks of each test, held out."""
     test_length: int = 400
     """Words of a test walk."""
-    random: int = 40
-    """Random token prompts tried for the best of them; 0 tries none. 3 x --steps is the compute of one run."""
+    random: int | None = None
+    """Random token prompts tried for the best of them; by default three times --steps, the compute of one run."""
     remat: bool = True
     """Recompute blocks in the backward pass: much less memory, a little more time."""
     seed: int = 0
@@ -79,6 +78,12 @@ class EnergyConfig:
             raise InputError(f"--vectors {min(self.vectors)}", "1 or more", "Choose another number")
         if self.window > self.length:
             raise InputError(f"--window {self.window}", f"at most the length, {self.length}", "Lower it")
+        if self.random is not None and self.random < 0:
+            raise InputError(f"--random {self.random}", "0 or more", "Raise it")
         if not self.rate > 0:
             raise InputError(f"--rate {self.rate}", "above 0", "Choose another step size")
         return self
+
+    def random_prompts(self) -> int:
+        """How many random prompts are tried: a gradient step counts as three forward passes."""
+        return 3 * self.steps if self.random is None else self.random

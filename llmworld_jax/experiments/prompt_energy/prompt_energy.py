@@ -168,15 +168,16 @@ def _random(
     config: EnergyConfig, loaded: LoadedModel, worlds: Worlds, plan: Plan, objective: Objective,
     common: dict[str, Any], store: RunStore, progress: Progress,
 ) -> list[Prompt]:  # fmt: skip
-    if not config.random or objective not in ("accuracy", "energy", "probe"):
+    count = config.random_prompts()
+    if not count or objective not in ("accuracy", "energy", "probe"):
         return []
-    key = {"what": "random prompts", "objective": objective, "count": config.random, **common}
+    key = {"what": "random prompts", "objective": objective, "count": count, **common}
     tokens = np.flatnonzero(allowed_tokens(loaded.tokenizer, loaded.config.vocab_size)).astype(np.int32)
-    progress(f"{config.random} random prompts, by {objective}")
+    progress(f"{count} random prompts, by {objective}")
 
     def compute() -> dict[str, Any]:
         rows = max(config.vectors)
-        return best_random(loaded.model, plan.target, plan, worlds.training, tokens, rows, config.random, config.seed)
+        return best_random(loaded.model, plan, worlds.training, tokens, rows, count, config.seed)
 
     best = store.unit(key, compute)["tokens"]
     return [Prompt(f"{RANDOM}, best by {objective}", 0, np.asarray(loaded.model.embed[...][best], np.float32))]

@@ -12,7 +12,6 @@ from ...models.catalogue import LoadedModel
 from ...models.forward import embed
 from ...models.llama import Llama
 from ...walk_prompts import prefix_text
-from .losses import Target
 from .training import Plan, Run, run_loss
 from .worlds import TestSet, Training, Worlds
 
@@ -20,8 +19,7 @@ NONE, START, LISTED, RANDOM = "no prompt", "start text", "word list", "random to
 
 
 class Prompt(NamedTuple):
-    """A prompt to be tested: rows ``[walk, row, width]`` and lengths ``[walk]`` for each test set would be the same
-    for all but the word list, so ``vectors`` is ``[row, width]``, or by name of the test where it depends on it."""
+    """A prompt to be tested. ``vectors`` ``[row, width]``, or by name of the test where they depend on its words."""
 
     name: str
     seed: int
@@ -71,12 +69,11 @@ def _random_losses(
 
 
 def best_random(
-    model: Llama, target: Target, plan: Plan, training: Training, allowed: np.ndarray, rows: int, count: int, seed: int
+    model: Llama, plan: Plan, training: Training, allowed: np.ndarray, rows: int, count: int, seed: int
 ) -> dict[str, Any]:
     """The best of ``count`` prompts of random tokens on the walks of one step, by the loss of ``plan``."""
     tokens, losses = _random_losses(
-        model, plan._replace(target=target), training, jax.random.key(seed), jnp.asarray(allowed), jnp.arange(rows),
-        count,
-    )  # fmt: skip
+        model, plan, training, jax.random.key(seed), jnp.asarray(allowed), jnp.arange(rows), count
+    )
     best = int(np.argmin(losses))
     return {"tokens": np.asarray(tokens[best]), "losses": np.asarray(losses)}
