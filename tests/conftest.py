@@ -13,6 +13,25 @@ import numpy as np
 import pytest
 
 MOST_MAPS = 25_000
+CONTRACTS = "test_contract.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--first-of-each", action="store_true", help="of each test the first parameters; contracts whole")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A further interpreter has to show that the code runs there; other parameters tell of the mathematics."""
+    if not config.getoption("--first-of-each"):
+        return
+    seen: set[str] = set()
+    kept, left = [], []
+    for item in items:
+        function = item.nodeid.split("[", 1)[0]
+        (left if function in seen and item.path.name != CONTRACTS else kept).append(item)
+        seen.add(function)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 @pytest.fixture(autouse=True)
