@@ -1,7 +1,7 @@
 """Walks that a teacher would choose: without turning back, over every edge, over every node.
 
 Every sequence is a legal walk, ``[time]`` int32, ``length`` items long; ``adjacency`` is ``[node, node]``, 0 or 1,
-symmetric and connected.
+symmetric and connected. A ``length`` below 1 is a ValueError.
 """
 
 import functools
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from .walks import Adjacency
+from .walks import Adjacency, check_length
 
 MOST_ODD = 16
 """Up to so many nodes of odd degree are paired exactly; beyond, the nearest pair is taken first."""
@@ -22,6 +22,7 @@ MOST_ODD = 16
 @functools.partial(jax.jit, static_argnames="length")
 def non_backtracking_walk(key: Key[Array, ""], adjacency: Adjacency, length: int) -> Int[Array, " time"]:
     """Each neighbour but the node before is as likely; only a dead end is left by the way it was entered."""
+    check_length(length)
     count = adjacency.shape[0]
     first, rest = jax.random.split(key)
     begin = jax.random.randint(first, (), 0, count, jnp.int32)
@@ -43,6 +44,7 @@ def postman_walk(key: Key[Array, ""], adjacency: Adjacency, length: int) -> Int[
     Nodes of odd degree are paired by shortest paths, whose edges are walked twice; the circuit is Hierholzer's, with
     edges taken in random order. Source: Edmonds and Johnson, Mathematical Programming 5 (1973).
     """
+    check_length(length)
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     graph = np.asarray(adjacency) > 0
     paths = _shortest_paths(graph)
@@ -59,6 +61,7 @@ def postman_walk(key: Key[Array, ""], adjacency: Adjacency, length: int) -> Int[
 
 def sweep_walk(key: Key[Array, ""], adjacency: Adjacency, length: int) -> Int[np.ndarray, " time"]:
     """Depth-first sweeps one after the other: each visits every node in random order and goes back along its tree."""
+    check_length(length)
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     graph = np.asarray(adjacency) > 0
     walk = [int(random.integers(len(graph)))]
@@ -147,6 +150,7 @@ Transition = Float[Array | np.ndarray, "node node"]
 @functools.partial(jax.jit, static_argnames="length")
 def chain_walk(key: Key[Array, ""], transition: Transition, length: int) -> Int[Array, " time"]:
     """A walk of the Markov chain ``transition[from, to]``, begun at any node."""
+    check_length(length)
     begin, rest = jax.random.split(key)
     node = jax.random.randint(begin, (), 0, transition.shape[0], jnp.int32)
     steps = jnp.log(jnp.asarray(transition))

@@ -36,7 +36,7 @@ def random_walk(
     Raises:
         ValueError: ``length`` below 1, no such ``start``, or ``restart`` not in [0, 1].
     """
-    _check(length, restart=restart)
+    check_length(length, restart=restart)
     if isinstance(start, int | np.integer) and not 0 <= start < adjacency.shape[0]:
         raise ValueError(f"Got start {start}. Expected a node from 0 to {adjacency.shape[0] - 1}. Choose one of these.")
     return _random_walk(key, adjacency, start, restart, length=length)
@@ -48,7 +48,7 @@ def walk_per_start(key: Key[Array, ""], adjacency: Adjacency, length: int) -> In
     Raises:
         ValueError: ``length`` below 1.
     """
-    _check(length)
+    check_length(length)
     return _walk_per_start(key, adjacency, length=length)
 
 
@@ -60,7 +60,7 @@ def neighbour_pairs(key: Key[Array, ""], adjacency: Adjacency, length: int) -> S
     Raises:
         ValueError: ``length`` below 1.
     """
-    _check(length)
+    check_length(length)
     return _neighbour_pairs(key, adjacency, length=length)
 
 
@@ -70,7 +70,7 @@ def independent(key: Key[Array, ""], adjacency: Adjacency, length: int) -> Seque
     Raises:
         ValueError: ``length`` below 1.
     """
-    _check(length)
+    check_length(length)
     return _independent(key, adjacency, length=length)
 
 
@@ -102,7 +102,7 @@ def mixture_walk(key: Key[Array, ""], first: Adjacency, second: Other, share: Sh
         raise ValueError(
             f"Got graphs of {first.shape[0]} and {second.shape[0]} nodes. Expected as many. Choose two of one size."
         )
-    _check(length, share=share)
+    check_length(length, share=share)
     return _mixture_walk(key, first, second, share, length=length)
 
 
@@ -114,11 +114,12 @@ def balanced_walk(key: Key[Array, ""], adjacency: Adjacency, length: int, *, str
     Raises:
         ValueError: ``length`` below 1.
     """
-    _check(length)
+    check_length(length)
     return _balanced_walk(key, adjacency, strength, length=length)
 
 
-def _check(length: int, **shares: Share) -> None:
+def check_length(length: int, **shares: Share) -> None:
+    """Raises ValueError for a length below 1, or a share that is no probability."""
     if operator.index(length) < 1:
         raise ValueError(f"Got length {length}. Expected 1 or more. Make it longer.")
     for name, share in shares.items():

@@ -5,7 +5,6 @@ would win. Walks are found on two placements of the words and read on others.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from systems import covering_walks, mixing_chains, walks
+from systems import covering_walks, walks
+from systems.curricula import CURRICULA, Curriculum
 
 from ...models.catalogue import LoadedModel
 from ...models.forward import embed
@@ -40,15 +40,7 @@ from .worlds import Worlds
 READ_ON = 6
 SAMPLES, POLICY_SHARE = 8, 4
 """Walks of one step of the learned chain; it makes a quarter of the steps of the relaxation, which cost less."""
-Draw = Callable[[Array, Array, int], Any]
-CURRICULA: dict[str, Draw] = {
-    "uniform": walks.random_walk,
-    "without turning back": covering_walks.non_backtracking_walk,
-    "balanced": walks.balanced_walk,
-    "postman": covering_walks.postman_walk,
-    "sweeps": covering_walks.sweep_walk,
-}
-MIXING, LEARNED, RELAXED, SEARCHED, BEST = "fastest mixing", "learned chain", "relaxed", "local search", "best uniform"
+LEARNED, RELAXED, SEARCHED, BEST = "learned chain", "relaxed", "local search", "best uniform"
 
 
 class WalkChoice(NamedTuple):
@@ -94,9 +86,7 @@ def _found(
     progress: Progress,
 ) -> tuple[dict[str, np.ndarray], list[int]]:  # fmt: skip
     """One walk a kind for each placement that is read (drawn kinds), or one for all (found kinds), and their cost."""
-    draws = dict(CURRICULA)
-    mixing = mixing_chains.fastest_mixing_chain(stage.adjacency).transition
-    draws[MIXING] = lambda key, adjacency, length: covering_walks.chain_walk(key, mixing, length)
+    draws: dict[str, Curriculum] = dict(CURRICULA)
     chain, cost = _learned(config, model, stage, layer, key, store, progress)
     draws[LEARNED] = lambda key, adjacency, length: covering_walks.chain_walk(key, chain, length)
     keys = jax.random.split(jax.random.key(config.seed + 37), READ_ON)
