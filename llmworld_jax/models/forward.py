@@ -135,14 +135,22 @@ def forward(
         return h, (KVCache(k, v), kept if reduce is None else reduce(kept))
 
     def indexed(h, layer):  # a slice of the stacked weights would be a copy of them
-        block, old = jax.tree.map(lambda stacked: stacked[layer], (model.layers, cache))
+        block, old = jax.tree.map(
+            lambda x: jax.lax.dynamic_index_in_dim(x, layer, keepdims=False), (model.layers, cache)
+        )
         return body(h, (block, old, layer))
 
     layers = jnp.arange(config.num_layers if blocks is None else blocks)
     step, xs = (body, (model.layers, cache, layers)) if blocks is None else (indexed, layers)
-    step = jax.checkpoint(step, prevent_cse=False) if remat else step
+    if remat or blocks is not None:
+        step = jax.checkpoint(step, prevent_cse=False, policy=None if remat else _all_but_weights)
     h, (cache, tapped) = jax.lax.scan(step, h, xs)
     return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
+
+
+def _all_but_weights(primitive: Any, *_: Any, **__: Any) -> bool:
+    """What is kept for the backward pass: not the weights that were indexed, which would be a copy of them."""
+    return primitive.name not in ("dynamic_slice", "squeeze")
 
 
 def causal_block(

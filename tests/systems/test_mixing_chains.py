@@ -132,7 +132,7 @@ def test_no_symmetric_chain_has_a_smaller_modulus(name):
     assert modulus(fastest_symmetric_chain(adjacency)) == pytest.approx(bound, abs=1e-3)
 
 
-def test_with_a_free_law_more_steps_give_up_more_nodes():
+def test_with_a_free_law_there_is_no_fastest_chain():
     """On P4 with weights 1, w, 1 the second eigenvalue is 1/(1 + w): its least is at no w."""
     for w in (1.0, 3.0, 50.0):
         weights = jnp.diag(jnp.array([1.0, w, 1.0]), 1)
