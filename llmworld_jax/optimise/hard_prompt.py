@@ -53,11 +53,10 @@ def candidates(
     top: int,
     count: int,
 ) -> Int[Array, "count row"]:
-    """``count`` prompts that differ from ``tokens`` in one position (all come in turn), by one of the ``top`` allowed
-    tokens of steepest descent there."""
-    rows = tokens.shape[0]
+    """``count`` prompts that differ from ``tokens`` in one position (all come in turn, from one that is drawn), by one
+    of the ``top`` allowed tokens of steepest descent there."""
     best = jax.lax.top_k(jnp.where(allowed, -slopes, -jnp.inf), top)[1]
-    where = jnp.arange(count) % rows
+    where = _in_turn(key, tokens.shape[0], count)
     pick = jax.random.randint(key, (count,), 0, top)
     return jnp.tile(tokens, (count, 1)).at[jnp.arange(count), where].set(best[where, pick])
 
@@ -65,10 +64,17 @@ def candidates(
 def mutations(
     key: Key[Array, ""], tokens: Int[Array, " row"], pool: Int[Array, " token"], *, count: int
 ) -> Int[Array, "count row"]:
-    """``count`` prompts that differ from ``tokens`` in one position (all come in turn), by any token of the pool."""
-    where = jnp.arange(count) % tokens.shape[0]
+    """``count`` prompts that differ from ``tokens`` in one position (all come in turn, from one that is drawn), by any
+    token of the pool."""
+    where = _in_turn(key, tokens.shape[0], count)
     new = pool[jax.random.randint(key, (count,), 0, pool.shape[0])]
     return jnp.tile(tokens, (count, 1)).at[jnp.arange(count), where].set(new)
+
+
+def _in_turn(key: Key[Array, ""], rows: int, count: int) -> Int[Array, " count"]:
+    """Positions in turn. The first is drawn: from 0 in every round, fewer candidates than rows would leave rows out."""
+    first = jax.random.randint(jax.random.fold_in(key, 1), (), 0, rows)
+    return (first + jnp.arange(count)) % rows
 
 
 def score_of(loss: Loss, model: Llama, *, at_once: int = 1) -> Score:
@@ -157,6 +163,7 @@ def _taken(
     state: Search, drawn: Array, score: Score, cost: int, survives: Callable[[np.ndarray], bool] | None
 ) -> Search:
     losses = np.asarray(score(drawn), np.float64)
+    losses = np.where(np.isnan(losses), np.inf, losses)  # argmin would choose them
     rows = np.asarray(drawn)
     if survives is not None:
         losses = np.where([survives(row) for row in rows], losses, np.inf)

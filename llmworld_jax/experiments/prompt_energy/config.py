@@ -39,7 +39,7 @@ class EnergyConfig:
     """Vectors begin as the embeddings of this text."""
     seeds: int = 2
     """Runs of each objective, graph and length."""
-    steps: int = 30
+    steps: int = 24
     """Adam steps of each run."""
     walks: int = 1
     """Walks of each step, each over a new placement of the words."""

@@ -45,11 +45,13 @@ class Found(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What a search needs: score of many prompts, slope of one, and the tokens that it begins with."""
+    """What a search needs: score of many prompts, slope of one, the tokens that it begins with, and what stands before
+    and after it, with which it must survive being written down."""
 
     score: hard_prompt.Score
     slope: Callable[[Float[Array, "row d_model"]], Float[Array, "row d_model"]]
     start: np.ndarray
+    around: tuple[np.ndarray, np.ndarray]
 
 
 def token_prompts_of(
@@ -88,7 +90,8 @@ def early(model: Llama, target: Target, config: EnergyConfig, worlds: Worlds, st
 
         return jnp.mean(jax.lax.map(one, tasks))
 
-    return _problem(model, loss, start, tasks)
+    first = np.asarray(tasks.word_ids[0][tasks.nodes[0, :1]])
+    return _problem(model, loss, start, tasks, (first[:0], first))
 
 
 def late(model: Llama, config: EnergyConfig, worlds: Worlds, start: np.ndarray) -> Problem:
@@ -108,10 +111,17 @@ def late(model: Llama, config: EnergyConfig, worlds: Worlds, start: np.ndarray) 
         return reduce(model, forward(model, inputs, cache=cache))
 
     score = hard_prompt.late_score(model, cache, after, reduce)
-    return _problem(model, loss, start, cache)._replace(score=score)
+    around = np.asarray(ids[LATE_BEFORE - 1 : LATE_BEFORE]), np.asarray(after[:1])
+    return _problem(model, loss, start, cache, around)._replace(score=score)
 
 
-def _problem(model: Llama, loss: Callable[..., Array], start: np.ndarray, given: Any) -> Problem:
+def _problem(
+    model: Llama,
+    loss: Callable[..., Array],
+    start: np.ndarray,
+    given: Any,
+    around: tuple[np.ndarray, np.ndarray],
+) -> Problem:
     """``loss(model, vectors, given)``; weights and what is given are arguments of the programs, not constants."""
 
     @jax.jit
@@ -119,7 +129,9 @@ def _problem(model: Llama, loss: Callable[..., Array], start: np.ndarray, given:
         return jax.lax.map(lambda row: loss(model, embed(model, row), given), tokens)
 
     slope = jax.jit(jax.grad(loss, argnums=1))
-    return Problem(lambda tokens: score(model, tokens, given), lambda vectors: slope(model, vectors, given), start)
+    return Problem(
+        lambda tokens: score(model, tokens, given), lambda vectors: slope(model, vectors, given), start, around
+    )  # fmt: skip
 
 
 def _searched(
@@ -129,7 +141,8 @@ def _searched(
     """A search that is stored after every round; the blind one ends when it has spent what the guided one did."""
 
     def survives(row: np.ndarray) -> bool:
-        return np.array_equal(retokenised(loaded.tokenizer, row), row)
+        whole = np.concatenate((problem.around[0], row, problem.around[1]))
+        return np.array_equal(retokenised(loaded.tokenizer, whole), whole)
 
     path, random = store.unit_path(key), jax.random.key(config.seed)
     state = _restored(path) if path.exists() else hard_prompt.begin_search(problem.score, problem.start)

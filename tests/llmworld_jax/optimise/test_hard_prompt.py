@@ -68,11 +68,33 @@ def test_candidates_change_one_position_each_in_turn_to_allowed_tokens():
     tokens = jnp.array([5, 6, 8, 9])
     slopes = jax.random.normal(jax.random.key(3), (4, 40))
     drawn = np.asarray(hp.candidates(jax.random.key(0), tokens, slopes, jnp.asarray(ALLOWED), top=3, count=12))
+    first = next(np.flatnonzero(row != tokens)[0] - k for k, row in enumerate(drawn) if (row != tokens).any())
     for k, row in enumerate(drawn):
-        changed = np.flatnonzero(row != np.asarray(tokens))
-        assert set(changed) <= {k % 4}
-        order = np.argsort(np.where(ALLOWED, np.asarray(slopes[k % 4]), np.inf))[:3]
-        assert row[k % 4] in order
+        at = (first + k) % 4
+        assert set(np.flatnonzero(row != np.asarray(tokens))) <= {at}
+        assert row[at] in np.argsort(np.where(ALLOWED, np.asarray(slopes[at]), np.inf))[:3]
+
+
+def test_fewer_candidates_than_positions_still_reach_every_position(model, planted):
+    """Every token of the start is wrong, so a search that reaches a position leaves it changed."""
+    start = hp.begin_search(planted[1], np.array([5, 6, 8, 9]))
+    assert (search(model, planted, start, 60, count=1).tokens != start.tokens).all()
+    blind = start
+    for _ in range(60):
+        blind = hp.random_round(jax.random.key(0), blind, planted[1], HIDDEN, count=1)
+    assert (blind.tokens != start.tokens).all()
+
+
+def test_a_candidate_without_a_loss_does_not_spoil_its_round(model, planted):
+    start = hp.begin_search(planted[1], np.array([5, 6, 8, 9]))
+
+    def spoilt(rows):
+        return planted[1](rows).at[0].set(jnp.nan)
+
+    found = hp.random_round(jax.random.key(0), start, spoilt, HIDDEN, count=16)
+    assert found.loss < start.loss
+    none = hp.random_round(jax.random.key(0), start, lambda rows: jnp.full(len(rows), jnp.nan), HIDDEN, count=16)
+    assert (none.loss, none.skipped) == (start.loss, 1)
 
 
 def test_what_does_not_survive_is_never_taken(model, planted):
