@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from ..errors import InputError
 from .descent import State, Step, adam, begin, descend
 from .legal_walks import WalkLoss, best_walk
 
@@ -71,8 +72,14 @@ def policy_loss(
     losses: Float[Array, " sample"],
 ) -> Float[Array, ""]:
     r"""Its gradient is the score-function estimate of the gradient of the expected loss, each walk against the mean of
-    the others: :math:`\frac1S \sum_s (\ell_s - \bar\ell_{-s}) \nabla \ln P(x_s)`."""
+    the others: :math:`\frac1S \sum_s (\ell_s - \bar\ell_{-s}) \nabla \ln P(x_s)`.
+
+    Raises:
+        InputError: a single walk, which has no others.
+    """
     count = losses.shape[0]
+    if count < 2:
+        raise InputError(f"{count} walks a step", "2 or more: each is compared with the others", "Draw more walks")
     others = (jnp.sum(losses) - losses) / (count - 1)
     logs = jax.nn.log_softmax(jnp.where(adjacency > 0, logits, -jnp.inf), axis=1)  # ln of the chain has no slope at 0
     likelihood = jnp.sum(logs[walks[:, :-1], walks[:, 1:]], axis=1)

@@ -1,7 +1,8 @@
-"""Which walk shows the graph soonest: walks that a teacher would choose, learned, relaxed and searched ones, on a par.
+"""Which walk shows the graph soonest: walks that a teacher would choose, learned, relaxed and searched ones.
 
-The loss is R at one layer plus the share of nodes that the window does not hold: without that, a walk among three nodes
-would win. Walks are found on two placements of the words and read on others.
+What each of these cost is told beside it. The loss is R at one layer plus the share of nodes that the window does not
+hold: without that, a walk among three nodes would win. Walks are found on two placements of the words and read on
+others.
 """
 
 import functools

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from llmworld_jax.errors import InputError
 from llmworld_jax.optimise import legal_walks, walk_relaxation, walk_search
@@ -30,6 +31,13 @@ def test_decoded_walk_is_the_best_of_all_legal_ones(seed):
     found = np.asarray(legal_walks.best_walk(jnp.asarray(scores), jnp.asarray(PATH)))
     values = {w: sum(scores[t, x] for t, x in enumerate(w)) for w in all_walks(PATH, 6)}
     assert tuple(found.tolist()) == max(values, key=values.get)
+
+
+def test_walks_are_decoded_in_batches_as_alone():
+    scores = jax.random.normal(jax.random.key(4), (5, 7, 9))
+    together = jax.vmap(legal_walks.best_walk, in_axes=(0, None))(scores, jnp.asarray(GRID))
+    alone = [legal_walks.best_walk(one, jnp.asarray(GRID)) for one in scores]
+    np.testing.assert_array_equal(together, np.stack(alone))
 
 
 def uncovered(choice):
@@ -68,6 +76,47 @@ def searched(rounds, state, key=0):
 def start():
     walk = np.tile([4, 5], 10)[:20]
     return walk_search.begin_walk(score, walk)
+
+
+def test_promising_changes_are_the_best_legal_ones_of_a_linear_loss():
+    weight = np.random.default_rng(5).normal(size=(14, 9)).astype(np.float32)
+    walk = np.asarray(random_walk(jax.random.key(5), jnp.asarray(GRID), 14))
+    found = walk_search.promising(walk, weight - weight[np.arange(14), walk][:, None], GRID, 6)
+    every = []
+    for t, node in itertools.product(range(14), range(9)):
+        changed = walk.copy()
+        changed[t] = node
+        if node != walk[t] and legal_walks.is_legal(changed, GRID):
+            every.append(changed)
+    every.sort(key=lambda other: weight[np.arange(14), other].sum())
+    np.testing.assert_array_equal(found, every[:6])
+
+
+def test_half_of_a_round_are_single_changes_and_the_rest_are_not():
+    walk = np.asarray(random_walk(jax.random.key(6), jnp.asarray(GRID), 40))
+    drawn = []
+
+    def noted(walks):
+        drawn.append(np.asarray(walks))
+        return score(walks)
+
+    walk_search.search_round(jax.random.key(6), walk_search.begin_walk(score, walk), noted, slope, GRID, count=24)
+    changes = (drawn[0] != walk).sum(axis=1)
+    assert drawn[0].shape == (24, 40)
+    assert all(legal_walks.is_legal(other, GRID) for other in drawn[0])
+    assert (changes[:12] == 1).all()
+    assert (changes[12:] > 1).sum() > 4
+
+
+def test_a_detour_is_drawn_evenly_from_all_of_its_length():
+    walk = np.array([1, 0, 1, 0, 1, 0, 1])
+    ways = {way: 0 for way in all_walks(PATH, 7) if way[0] == way[-1] == 1}
+    assert walk_search.DETOUR == 6
+    assert len(ways) == 13
+    random, draws = np.random.default_rng(0), 2600
+    for _ in range(draws):
+        ways[tuple(walk_search._detoured(walk, PATH, random).tolist())] += 1
+    assert chisquare(list(ways.values())).pvalue > 1e-4
 
 
 def test_local_search_covers_the_graph_and_stays_legal(start):
@@ -134,6 +183,53 @@ def test_relaxation_decodes_a_legal_walk_that_covers(start):
     assert walk_relaxation.infeasibility(laws, jnp.asarray(GRID)) < walk_relaxation.infeasibility(
         even, jnp.asarray(GRID)
     )
+
+
+def test_infeasibility_is_the_share_of_steps_that_are_no_edge():
+    laws = jax.nn.softmax(jax.random.normal(jax.random.key(7), (5, 4)), axis=1)
+    wrong = [
+        laws[t, a] * laws[t + 1, b] for t in range(4) for a in range(4) for b in range(4) if not PATH[a, b]
+    ]  # fmt: skip
+    np.testing.assert_allclose(walk_relaxation.infeasibility(laws, jnp.asarray(PATH)), sum(wrong) / 4, rtol=1e-5)
+    walk = jnp.asarray([0, 1, 2, 0, 1])
+    assert walk_relaxation.infeasibility(legal_walks.one_hot(walk, 4), jnp.asarray(PATH)) == 0.25
+
+
+def relaxed_without_loss(annealing):
+    state = walk_relaxation.begin_relaxed(jax.random.key(8), 12, 9)
+    step = jax.jit(
+        lambda state: walk_relaxation.relaxed_step(
+            state, lambda choice: 0.0 * choice.sum(), jnp.asarray(GRID), annealing, adam(0.1)
+        )
+    )
+    for _ in range(annealing.steps):
+        state = step(state).state
+    return jax.nn.softmax(state.parameters, axis=1)
+
+
+def spread(laws):
+    return float(-jnp.mean(jnp.sum(laws * jnp.log(laws), axis=1)))
+
+
+def test_the_penalty_alone_makes_steps_edges():
+    free, bound = (relaxed_without_loss(walk_relaxation.Annealing(weight, 0.0, 0.0, steps=60)) for weight in (0.0, 1.0))
+    assert walk_relaxation.infeasibility(bound, jnp.asarray(GRID)) < 0.5 * walk_relaxation.infeasibility(
+        free, jnp.asarray(GRID)
+    )
+
+
+def test_entropy_is_favoured_first_and_punished_last():
+    even, sharp = (
+        spread(relaxed_without_loss(walk_relaxation.Annealing(0.0, *weights, steps=60)))
+        for weights in ((0.1, 0.1), (0.1, -0.5))
+    )
+    assert even == pytest.approx(np.log(9), abs=1e-3)
+    assert sharp < 1.0
+
+
+def test_a_single_walk_has_no_others_to_be_compared_with():
+    with pytest.raises(InputError, match="2 or more"):
+        walk_relaxation.policy_loss(jnp.zeros((4, 4)), jnp.asarray(PATH), jnp.zeros((1, 3), int), jnp.zeros(1))
 
 
 def test_score_function_is_unbiased_for_the_exact_gradient():
