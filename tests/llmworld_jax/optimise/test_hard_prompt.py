@@ -8,7 +8,6 @@ import pytest
 from llmworld_jax.errors import InputError
 from llmworld_jax.models.forward import embed, forward, logits
 from llmworld_jax.optimise import hard_prompt as hp
-from llmworld_jax.optimise.token_pool import allowed_tokens, retokenised
 
 HIDDEN = np.array([7, 21, 33, 12], np.int32)
 ALLOWED = np.arange(40) >= 5
@@ -119,22 +118,3 @@ def test_late_scores_are_those_of_the_whole_sequence(model):
     found = hp.late_score(model, forward(model, before).cache, after, reduce, at_once=2)(rows)
     wanted = [reduce(model, forward(model, jnp.concatenate((before, row, after)))) for row in rows]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
-
-
-def test_allowed_tokens_are_printable_and_spell_themselves(single_tokenizer, sentencepiece_tokenizer):
-    for tokenizer in (single_tokenizer, sentencepiece_tokenizer):
-        found = np.flatnonzero(allowed_tokens(tokenizer, tokenizer.vocab_size))
-        before = tokenizer.encode("0")
-        texts = [tokenizer.decode([*before, int(token)])[1:] for token in found]
-        assert "a" in texts
-        assert not {"<s>", "</s>", "<unk>", "\x00", "é"} & set(texts)
-        for token, text in zip(found, texts):
-            assert tokenizer.encode(f"0{text}")[-1] == token
-
-
-def test_retokenised_is_what_a_reader_of_the_text_gets(single_tokenizer):
-    joined = single_tokenizer.encode("the")
-    pieces = [single_tokenizer.encode(letter)[0] for letter in "the"]
-    assert len(joined) < len(pieces)
-    np.testing.assert_array_equal(retokenised(single_tokenizer, np.array(pieces)), joined)
-    np.testing.assert_array_equal(retokenised(single_tokenizer, np.array(joined)), joined)

@@ -26,7 +26,7 @@ from llmworld_jax.store import RunStore
 from ..drawing import legends_are_clear
 
 SMALL = (
-    "--start-text", " apple bird car", "--vectors", 3, "--steps", 2, "--length", 30, "--window", 20, "--test-length",
+    "--start-text", " apple bird car", "--vectors", 3, "--steps", 3, "--length", 30, "--window", 20, "--test-length",
     120, "--test-walks", 2, "--graph", "grid:2x3", "--held-out", "ring:6", "--random", 3, "--rounds", 1,
     "--candidates", 4, "--name", "r",
 )  # fmt: skip
@@ -90,14 +90,14 @@ def pictures(monkeypatch) -> list[bool]:
 @pytest.mark.slow
 def test_a_whole_run_of_every_study_goes_on_where_it_was(llmworld, word_model, pictures, monkeypatch):
     command = (
-        "energy", "--model", word_model, *SMALL, "--objective", "energy", "probe", "--study", "prompts",
+        "energy", "--model", word_model, *SMALL, "--objective", "energy", "--study", "prompts",
         "tokens", "walks", "steering",
     )  # fmt: skip
     real, seen = training.step_runs, []
 
     def killed(*arguments):
         seen.append(1)
-        if len(seen) == 4:  # in the second objective, after one step
+        if len(seen) == 3:
             raise KeyboardInterrupt
         return real(*arguments)
 
@@ -108,7 +108,7 @@ def test_a_whole_run_of_every_study_goes_on_where_it_was(llmworld, word_model, p
     monkeypatch.setattr(training, "step_runs", lambda *arguments: seen.append(1) or real(*arguments))
     code, out, err = llmworld(*command)
     assert code == 0, err
-    assert len(seen) == 4 + 1 + 2, "a step that was stored is made again"
+    assert len(seen) == 3 + 1, "a step that was stored is made again"
     assert pictures
     assert all(pictures), "a legend covers a panel"
     page = Path("runs/r/report.html").read_text()
@@ -120,10 +120,10 @@ def test_a_whole_run_of_every_study_goes_on_where_it_was(llmworld, word_model, p
         "least energy",
     ):
         assert heading in page, heading
-    for name in ("no prompt", "word list", "random tokens, best by energy", "energy", "tokens by gradient, probe"):
+    for name in ("no prompt", "word list", "random tokens, best by energy", "energy", "tokens by gradient, energy"):
         assert name in out, name
     found = load_arrays("runs/r/arrays.npz")
-    assert found["energy.loss"].shape == (2, 2)
+    assert found["energy.loss"].shape == (2, 3)
     assert found["walks.ratio"].shape == (10, 6, 2)
     assert found["steering.to_target"].shape == (5, 6)
     np.testing.assert_allclose(found["steering.to_target"][:, 0], found["steering.to_target"][0, 0], atol=1e-5)
