@@ -28,8 +28,8 @@ def steering_section(found: Steering, pictures: Pictures) -> Section:
 def steering_figure(found: Steering) -> bytes:
     """Three panels over the dose: the target's edges, the walked graph's edges, the target's R."""
     panels = (
-        ("p(edges of the target)", found.to_target, found.to_target_half),
-        ("p(edges of the walked graph)", found.to_walked, found.to_walked_half),
+        ("p(target's edges)", found.to_target, found.to_target_half),
+        ("p(walked edges)", found.to_walked, found.to_walked_half),
         ("R of the target", found.target_ratio, None),
     )
     plt = pyplot()
@@ -42,7 +42,7 @@ def steering_figure(found: Steering) -> bytes:
                 if half is not None:
                     low, high = values[k] - half[k], values[k] + half[k]
                     axis.fill_between(found.doses, low, high, color=color, alpha=0.12, lw=0)
-            axis.set(xlabel="dose (offset / stream)", ylim=(0, None))
+            axis.set(xlabel="dose (offset / stream)", ylim=(0, 1 if half is not None else None))
             panel_title(axis, label)
         legend_outside(figure, axes)
         return png(figure)
