@@ -74,6 +74,8 @@ class EnergyConfig:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise InputError(f"--{name} {' '.join(map(str, values))}", "at least one, each once", "Name others")
+        if len(set(self.held_out)) < len(self.held_out):
+            raise InputError(f"--held-out {' '.join(self.held_out)}", "each graph once", "Leave one out")
         if min(self.vectors) < 1:
             raise InputError(f"--vectors {min(self.vectors)}", "1 or more", "Choose another number")
         if self.window > self.length:

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
+from scipy import stats
 
 import analyses
 
 from ...codec import NumberCodec
+from ...errors import InputError
 from ...models.catalogue import LoadedModel
 from ...models.forward import embed
 from ...models.llama import Llama
@@ -129,7 +131,12 @@ def law_series(config: EnergyConfig, loaded: LoadedModel) -> tuple[NumberCodec, 
                 asked = DynamicsConfig(system=(name,), steps=STEPS, seeds=count, seed=config.seed + seed, precision=2)
                 world = simulate(asked.check(), name, loaded)
                 batches[name, part] = _batch(world)
-                codec = world.series[0].codec
+                own = world.series[0].codec
+                if codec is not None and own.levels != codec.levels:
+                    raise InputError(
+                        f"--system {' '.join(config.system)}", "systems written alike", "Do not mix numbers and symbols"
+                    )
+                codec = own
     assert codec is not None
     return codec, batches
 
@@ -161,5 +168,5 @@ def law_prompts_of(
         ]
     )  # [prompt, system, series, measure]
     apart = found - found[:1]
-    half = 2.571 * apart.std(axis=2, ddof=1) / HELD_OUT**0.5  # Student's t of six series
+    half = stats.t.ppf(0.975, HELD_OUT - 1) * apart.std(axis=2, ddof=1) / HELD_OUT**0.5
     return LawPrompts(tuple(prompts), config.system, found.mean(axis=2), half, np.stack(curves))

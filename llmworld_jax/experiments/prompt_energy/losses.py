@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from analyses import graphs
 
@@ -31,8 +31,12 @@ def neighbour_likelihood(seen: Seen, task: WalkTask) -> Float[Array, ""]:
     """Minus the mean log of the probability of all legal next words, nats."""
     assert seen.laws is not None
     last = task.nodes[-seen.hidden.shape[0] :]
-    legal = task.adjacency[last] > 0
-    return -jnp.mean(jax.nn.logsumexp(jnp.where(legal, seen.laws.log_probability, -jnp.inf), axis=1))
+    return legal_surprise(seen.laws.log_probability, task.adjacency[last] > 0)
+
+
+def legal_surprise(log_probability: Float[Array, "item node"], legal: Bool[Array, "item node"]) -> Float[Array, ""]:
+    """Minus the mean log of the probability of all ``legal`` words, nats."""
+    return -jnp.mean(jax.nn.logsumexp(jnp.where(legal, log_probability, -jnp.inf), axis=1))
 
 
 def next_likelihood(seen: Seen, task: WalkTask) -> Float[Array, ""]:

@@ -53,7 +53,7 @@ def prepare(config: EnergyConfig, loaded: LoadedModel) -> Worlds:
 
 def layer_of(config: EnergyConfig, loaded: LoadedModel) -> int:
     """The layer whose energy is minimised; four fifths of the depth unless it is named."""
-    return config.layer or max(1, round(0.8 * loaded.config.num_layers))
+    return max(1, round(0.8 * loaded.config.num_layers)) if config.layer is None else config.layer
 
 
 def run(config: EnergyConfig, loaded: LoadedModel, world: Worlds, store: RunStore, progress: Progress) -> Results:

@@ -75,5 +75,5 @@ def best_random(
     tokens, losses = _random_losses(
         model, plan, training, jax.random.key(seed), jnp.asarray(allowed), jnp.arange(rows), count
     )
-    best = int(np.argmin(losses))
+    best = int(np.nanargmin(losses))
     return {"tokens": np.asarray(tokens[best]), "losses": np.asarray(losses)}

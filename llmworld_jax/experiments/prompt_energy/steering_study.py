@@ -160,6 +160,10 @@ def _computed(
     model, block = loaded.model, max(0, round(0.6 * loaded.config.num_layers) - 1)
     test = worlds.tests[len(worlds.graphs)]
     prompt = embed(model, jnp.asarray(start_tokens(loaded, config.start_text)))
+    number = worlds.graphs[0].num_nodes  # without what fills it up to the largest graph
+    training = worlds.training._replace(
+        adjacency=worlds.training.adjacency[:1, :number, :number], real=worlds.training.real[:1, :number]
+    )
     target = relabelled(jax.random.key(config.seed + 11), jax.tree.map(lambda x: x[0], test.tasks))
     reader = Reader(config.window)
     scene = Scene(prompt, graphs.spectral_embedding(target, 2), target, jnp.ones(()))
@@ -172,7 +176,7 @@ def _computed(
         setting = Setting(read, block, layer, config.length, goal)
         start = jax.random.normal(jax.random.key(config.seed + 5), (2, loaded.config.d_model)) / 24
         state = begin(start, adam(RATE), jax.random.key(config.seed))
-        step = functools.partial(_step, model, setting, scene, worlds.training)
+        step = functools.partial(_step, model, setting, scene, training)
         progress(f"steering for {goal}")
         driven = drive(step, state, config.steps, store, {**key, "goal": goal}, progress)
         losses.append(driven.loss[0])

@@ -23,7 +23,7 @@ from ...store import RunStore, load_unit, save_unit
 from ...word_laws import node_laws
 from .config import EnergyConfig
 from .driving import Progress
-from .losses import Target, target_of
+from .losses import Target, legal_surprise, target_of
 from .prompts import start_tokens
 from .worlds import LONGEST_SEARCH, Worlds, draw_task
 
@@ -103,8 +103,7 @@ def late(model: Llama, config: EnergyConfig, worlds: Worlds, start: np.ndarray) 
     legal = task.adjacency[task.nodes[LATE_BEFORE:]] > 0
 
     def reduce(model: Llama, read: Output) -> Array:
-        law = node_laws(model, read.hidden[-LATE_AFTER:], task.word_ids).log_probability
-        return -jnp.mean(jax.nn.logsumexp(jnp.where(legal, law, -jnp.inf), axis=1))
+        return legal_surprise(node_laws(model, read.hidden[-LATE_AFTER:], task.word_ids).log_probability, legal)
 
     def loss(model: Llama, vectors: Array, cache: KVCache) -> Array:
         inputs = jnp.concatenate((vectors, embed(model, after)))

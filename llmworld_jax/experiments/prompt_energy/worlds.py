@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...models.catalogue import LoadedModel
 from ...optimise.seen import WalkTask
 from ...words import GRID_WORDS, POOL, placed_words, word_ids
+from ..graph_tracing.study import LEAST_NODES
 from .config import EnergyConfig
 
 TRAINED_ON = 22
@@ -88,9 +89,12 @@ def draw_task(key: Key[Array, ""], training: Training, graph: Int[Array, ""], le
 
 def _graph(name: str) -> Graph:
     try:
-        return graph_names.parse_graph(name)
+        graph = graph_names.parse_graph(name)
     except ValueError as error:
         raise InputError(f"the graph {name!r}", "one that can be walked", str(error).rstrip(".")) from None
+    if graph.num_nodes < LEAST_NODES:
+        raise InputError(f"the graph {name!r}, {graph.num_nodes} nodes", f"{LEAST_NODES} or more", "Choose a larger")
+    return graph
 
 
 def _pool(nodes: int) -> tuple[str, ...]:

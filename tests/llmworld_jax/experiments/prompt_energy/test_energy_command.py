@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from llmworld_jax.errors import InputError
 from llmworld_jax.experiments.prompt_energy import (
     figures,
     law_section,
@@ -13,7 +14,6 @@ from llmworld_jax.experiments.prompt_energy import (
     report,
     steering_section,
     testing,
-    theorem,
     token_section,
     training,
     walk_section,
@@ -49,6 +49,7 @@ def no_steps(monkeypatch):
         (("--rate", 0), "--rate 0"),
         (("--objective", "energy", "energy"), "--objective energy energy"),
         (("--test-length", 50), "--test-length 50"),
+        (("--held-out", "ring:6", "ring:6"), "--held-out ring:6 ring:6"),
     ],
 )
 def test_what_can_be_seen_to_be_wrong_is_refused_before_anything_is_read(refused, options, said):
@@ -64,6 +65,8 @@ def test_what_can_be_seen_to_be_wrong_is_refused_before_anything_is_read(refused
         (("--test-length", 600), "at most 512"),
         (("--study", "tokens", "--graph", "ring:41"), "at most 512"),
         (("--layer", 9), "--layer 9"),
+        (("--layer", 0), "--layer 0"),
+        (("--graph", "path:3"), "3 nodes"),
         (("--start-text", ""), "--start-text"),
         (("--study", "laws", "--system", "moon"), "moon"),
     ],
@@ -163,6 +166,13 @@ def test_scores_are_those_of_a_plain_pass(word_loaded):
     assert np.isnan(scores.probe_ratio[0])
 
 
+@pytest.mark.once
+def test_systems_that_are_written_otherwise_are_refused(loaded):
+    config = EnergyConfig(start_text="ab", system=("noisy_logistic_map", "markov_chain"))
+    with pytest.raises(InputError, match="written alike"):
+        law_study.law_series(config, loaded)
+
+
 @pytest.mark.slow
 def test_prompts_before_series_of_numbers(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(law_study, "STEPS", 60)
@@ -184,4 +194,3 @@ def test_every_objective_is_explained():
     for objective in OBJECTIVES:
         assert objective in figures.AXES
         assert objective in figures.COLORS
-    assert theorem.STEPS > 0
