@@ -1,6 +1,6 @@
 """The sceptic's table: every prompt, trained or not, beside every way of being fooled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
         return f"{self.mean:.2f}" + (f" ± {self.half:.2f}" if np.isfinite(self.half) else "")
 
 
-def interval(values: Sequence[float]) -> Interval:
+def interval(values: Iterable[float]) -> Interval:
     """``Interval`` of independent values; those that are no number do not count."""
     known = np.array([v for v in values if np.isfinite(v)])
     if not known.size:

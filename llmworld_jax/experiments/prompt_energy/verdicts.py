@@ -3,7 +3,7 @@
 import numpy as np
 
 from .prompts import START
-from .results import Results
+from .results import Results, Trial
 from .table import Interval, grouped, interval, measured, new_words
 
 EARLY = "legal word, 50–100"
@@ -22,7 +22,7 @@ def verdicts_of(results: Results) -> tuple[Said, ...]:
                 said.append(_behaviour(results, name))
             elif objective in ("energy", "contrast", "probe"):
                 said.append(_energy(results, name, "R behind filler" if objective == "probe" else "R"))
-    said += _other_graph(results)
+    said += other_graph(results.trials)
     return tuple(said)
 
 
@@ -80,21 +80,22 @@ def _energy(results: Results, name: str, measure: str) -> Said:
     return "negative", f"{text}, and a legal word stays ({before:.2f} to {after}): the behaviour does not follow."
 
 
-def _other_graph(results: Results) -> list[Said]:
+def other_graph(trials: tuple[Trial, ...]) -> list[Said]:
     """The sceptic's first row: on fresh walks, can a relabelled graph be drawn as well?"""
-    curves = {t.objective: t.trained.loss for t in results.trials}
+    curves = {t.objective: t.trained.loss for t in trials}
     if "energy" not in curves or "wrong" not in curves:
         return []
     (first, right), (start, wrong) = (
         (interval(curves[name][:, :LAST_STEPS].mean(axis=1)), interval(curves[name][:, -LAST_STEPS:].mean(axis=1)))
         for name in ("energy", "wrong")
     )
-    fall, other = first.mean - right.mean, start.mean - wrong.mean
     text = (
-        f"On fresh walks R of the true graph falls from {first} to {right}, that of relabelled nodes from {start} to "
+        f"On fresh walks R of the true graph goes from {first} to {right}, that of relabelled nodes from {start} to "
         f"{wrong}"
     )
-    if np.isfinite(right.half) and right.mean + right.half < wrong.mean - wrong.half:
+    if not below(right, first.mean):
+        return [("neutral", f"{text}: no sure fall to compare.")]
+    if right.mean + right.half < wrong.mean - wrong.half:
         return [("good", f"{text}: the prompt draws this graph and not any.")]
-    share = other / fall if fall > 0 else float("nan")
+    share = (start.mean - wrong.mean) / (first.mean - right.mean)
     return [("negative", f"{text}, {share:.0%} of the true fall: the fall is not of this graph alone.")]
