@@ -93,7 +93,7 @@ def other_graph(trials: tuple[Trial, ...]) -> list[Said]:
         f"On fresh walks R of the true graph goes from {first} to {right}, that of relabelled nodes from {start} to "
         f"{wrong}"
     )
-    if not below(right, first.mean):
+    if not below(right, first.mean - first.half):
         return [("neutral", f"{text}: no sure fall to compare.")]
     if right.mean + right.half < wrong.mean - wrong.half:
         return [("good", f"{text}: the prompt draws this graph and not any.")]
