@@ -41,12 +41,17 @@ if TYPE_CHECKING:
     from .heads import HeadScores, head_scores
     from .interventions import SubspaceBases, positions_of, read_with_edits, subspace_bases, swap_subspace
     from .laws import Laws, number_laws, with_forecast
+    from .models.attention_choice import with_attention
     from .models.capture import capture
     from .models.catalogue import MODELS, LoadedModel, load
     from .models.config import ModelConfig, RopeScaling
     from .models.edits import Edit
-    from .models.forward import Branches, KVCache, Output, embed, forward, logits, tree_forward
+    from .models.forward import Branches, KVCache, Output, forward, tree_forward
     from .models.llama import Llama
+    from .models.mesh import jit_on_mesh, make_mesh, parse_mesh, vmap_over_data
+    from .models.readout import embed, logits
+    from .models.sharding import place_model
+    from .models.storage import quantise
     from .multivariate import InterleavedCodec, channel_laws, interleaved, separate
     from .numerals import Numerals, display_units, rescaled
     from .prompts import Prompt
@@ -88,7 +93,12 @@ _NAMES = {
     "laws": ("Laws", "number_laws", "with_forecast"),
     "models.catalogue": ("MODELS", "LoadedModel", "load"),
     "models.config": ("ModelConfig", "RopeScaling"),
-    "models.forward": ("Branches", "KVCache", "Output", "embed", "forward", "logits", "tree_forward"),
+    "models.attention_choice": ("with_attention",),
+    "models.forward": ("Branches", "KVCache", "Output", "forward", "tree_forward"),
+    "models.mesh": ("jit_on_mesh", "make_mesh", "parse_mesh", "vmap_over_data"),
+    "models.readout": ("embed", "logits"),
+    "models.sharding": ("place_model",),
+    "models.storage": ("quantise",),
     "models.llama": ("Llama",),
     "multivariate": ("InterleavedCodec", "channel_laws", "interleaved", "separate"),
     "word_laws": ("NodeLaws", "node_laws"),
@@ -145,17 +155,22 @@ __all__ = [
     "graph_prompts",
     "head_scores",
     "interleaved",
+    "jit_on_mesh",
     "load",
     "load_entities",
     "logits",
+    "make_mesh",
     "node_laws",
     "node_means",
     "node_sums",
     "number_codec",
     "number_laws",
+    "parse_mesh",
+    "place_model",
     "placed_words",
     "positions_of",
     "prompt_kinds",
+    "quantise",
     "query_laws",
     "read_layer",
     "read_walk",
@@ -169,6 +184,8 @@ __all__ = [
     "subspace_bases",
     "swap_subspace",
     "tree_forward",
+    "vmap_over_data",
+    "with_attention",
     "with_forecast",
     "word_ids",
 ]

@@ -19,8 +19,9 @@ from .activation_store import ActivationStore
 from .batches import Batch, batches, padded
 from .errors import InputError
 from .models.capture import capture
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import data_devices_of, jit_on_mesh, vmap_over_data
+from .models.storage import Precision
 
 Progress = Callable[[int, int], None]
 """Called with the prompts that are read and how many there are."""
@@ -106,7 +107,7 @@ def stream(
         at: ``[prompt]``, the position to read.
         sites, layers: see ``capture``.
         first: if given, the mean over positions ``first .. at`` is returned in the place of the last one.
-        tokens: about how many one batch holds.
+        tokens: about how many one batch holds, on each device of a mesh's ``data`` axis.
 
     Raises:
         InputError: no prompts, an empty one or one longer than the model's context, a position outside its prompt.
@@ -114,7 +115,7 @@ def stream(
     lengths, at = _checked(model, prompts, at)
     first = at if first is None else np.asarray(first)
     done = 0
-    for batch in batches(lengths, tokens=tokens):
+    for batch in batches(lengths, tokens=tokens, multiple=data_devices_of(model)):
         rows = jnp.asarray(padded(prompts, batch))
         where = jnp.asarray(np.stack((first[batch.which], at[batch.which]), axis=1).astype(np.int32))
         yield batch, _read(model, rows, where, sites, layers, precision)
@@ -123,7 +124,7 @@ def stream(
             progress(done, len(prompts))
 
 
-@functools.partial(jax.jit, static_argnames=("sites", "layers", "precision"))
+@functools.partial(jit_on_mesh, static_argnames=("sites", "layers", "precision"))
 def _read(
     model: Llama,
     tokens: Int[Array, "row position"],
@@ -147,7 +148,7 @@ def _read(
 
         return capture(model, tokens, sites=sites, layers=layers, reduce=mean, precision=precision)
 
-    return jax.vmap(one, out_axes=1)(tokens, where)
+    return vmap_over_data(one, out_axes=1)(tokens, where)
 
 
 def _checked(model: Llama, prompts: Sequence[np.ndarray], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

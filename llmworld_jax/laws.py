@@ -15,9 +15,11 @@ from jaxtyping import Array, Float, Int
 
 from .codec import NumberCodec
 from .digit_tree import Tree, complete_tree, leaf_log_mass, level_sizes
-from .models.forward import Branches, KVCache, forward, logits, tree_forward
-from .models.layers import Precision
+from .models.forward import Branches, KVCache, forward, tree_forward
 from .models.llama import Llama
+from .models.mesh import data_devices, jit_on_mesh, over_data
+from .models.readout import logits
+from .models.storage import Precision
 from .prompts import Prompt
 
 ROWS_PER_CHUNK = 512
@@ -69,7 +71,7 @@ def number_laws(
     Source: Liu et al. 2024, arXiv 2402.00795 (Hierarchy-PDF), here complete and in one pass.
     """
     inputs = jnp.asarray(prompt.tokens) if embeddings is None else embeddings
-    log_mass, leak = _number_laws(
+    log_mass, leak = law_masses(
         model, inputs, jnp.asarray(prompt.item_at), codec.levels, off_grid, rows, remat, precision
     )
     return Laws(codec.numerals.edges(), log_mass, leak)
@@ -80,8 +82,8 @@ def with_forecast(prompt: Prompt) -> Prompt:
     return Prompt(prompt.tokens, np.append(np.asarray(prompt.item_at), len(prompt.tokens)).astype(np.int32))
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4, 5, 6, 7))
-def _number_laws(
+@functools.partial(jit_on_mesh, static_argnums=(3, 4, 5, 6, 7))
+def law_masses(
     model: Llama,
     inputs: Array,
     item_at: Int[Array, " time"],
@@ -91,6 +93,7 @@ def _number_laws(
     remat: bool,
     precision: Precision,
 ) -> tuple[Float[Array, "time bin"], Float[Array, " time"]]:
+    """What ``number_laws`` returns besides the edges: the numbers' range plays no part in it."""
     out = forward(model, inputs, remat=remat, precision=precision)
     before = out.hidden[jnp.maximum(item_at - 1, 0)]
     root = read_digits(model, before, levels[0], whole=True, precision=precision)
@@ -174,14 +177,14 @@ def _nodes(
 def map_chunks(function, arrays, size: int):
     """``function`` over leading-axis chunks of equal size (at most ``size``), one after the other.
 
-    The last is padded by repetition.
+    The last is padded by repetition. On a mesh each chunk is dealt out over the ``data`` axis, and larger by it.
     """
     leaves = jax.tree.leaves(arrays)
-    length = leaves[0].shape[0]
-    chunks = -(-length // size)
-    size = -(-length // chunks)
+    length, devices = leaves[0].shape[0], data_devices()
+    chunks = -(-length // (size * devices))
+    size = devices * -(-length // (chunks * devices))
     index = jnp.minimum(jnp.arange(chunks * size, dtype=jnp.int32), length - 1)
-    stacked = jax.tree.map(lambda a: a[index].reshape(chunks, size, *a.shape[1:]), arrays)
+    stacked = over_data(jax.tree.map(lambda a: a[index].reshape(chunks, size, *a.shape[1:]), arrays), axis=1)
     if chunks == 1:
         mapped = function(jax.tree.map(lambda a: a[0], stacked))
         return jax.tree.map(lambda a: a[:length], mapped)

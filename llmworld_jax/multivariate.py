@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, Float64, Int, Int64
 from .codec import NumberCodec, number_codec
 from .errors import InputError
 from .laws import ROWS_PER_CHUNK, Laws, OffGrid, number_laws
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.storage import Precision
 from .numerals import Numerals
 from .prompts import Prompt
 from .vocabulary import Tokenizer

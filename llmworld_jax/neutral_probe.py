@@ -10,12 +10,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .models.attention import cascade_attention
+from .models.attention import cascade_attention, sight_of
 from .models.blocks import finish_block, queries_keys_values
-from .models.forward import KVCache, embed
-from .models.layers import Precision
+from .models.forward import KVCache
 from .models.llama import Llama
+from .models.readout import embed
 from .models.rope import rotation
+from .models.storage import Precision
 
 
 def probed_nodes(
@@ -47,7 +48,10 @@ def probed_nodes(
     def body(h: Array, layer: Array) -> tuple[Array, Array]:
         block, prefix = jax.tree.map(lambda stacked: stacked[layer], (model.layers, cache))
         q, k, v = queries_keys_values(block, model, h, *angles, precision)
-        heads = cascade_attention(q, prefix.k, prefix.v, sight, k[ancestors], v[ancestors], seen, end, precision)
+        heads = cascade_attention(
+            q, prefix.k, prefix.v, sight, k[ancestors], v[ancestors], seen, end, precision,
+            sight=sight_of(model.config, layer),
+        )  # fmt: skip
         post = finish_block(block, model, h, heads, precision)[0]
         return post, post[count:]
 

@@ -16,8 +16,9 @@ from .digit_tree import leaf_log_mass
 from .errors import InputError
 from .laws import ROWS_PER_CHUNK, Digits, Laws, Levels, OffGrid, map_chunks, read_digits
 from .models.forward import Branches, KVCache, forward, tree_forward
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.storage import Precision
 from .prompts import Prompt
 from .refinement import Mode, Refinement, refinement
 
@@ -98,7 +99,7 @@ def _check(codec: NumberCodec, prompt: Prompt, codes, mode: str, depth: int) -> 
         raise InputError(got, "the code of every item", "Give the codes that the prompt was made of")
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6, 7, 8, 9))
+@functools.partial(jit_on_mesh, static_argnums=(4, 5, 6, 7, 8, 9))
 def _partial_laws(
     model: Llama,
     inputs: Array,

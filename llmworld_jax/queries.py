@@ -17,8 +17,9 @@ from .codec import NumberCodec
 from .digit_tree import Tree, complete_tree, leaf_log_mass, level_sizes
 from .laws import ROWS_PER_CHUNK, Levels, map_chunks, read_digits
 from .models.forward import Branches, KVCache, forward, tree_forward
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.storage import Precision
 
 
 def query_laws(
@@ -49,7 +50,7 @@ def query_laws(
     return _query_laws(model, tokens, chains, codec.levels, rows, precision)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
+@functools.partial(jit_on_mesh, static_argnums=(3, 4, 5))
 def _query_laws(
     model: Llama,
     tokens: Int[Array, " position"],

@@ -21,8 +21,9 @@ from .codec import NumberCodec
 from .errors import InputError
 from .laws import ROWS_PER_CHUNK, Levels
 from .models.forward import forward
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import jit_on_mesh
+from .models.storage import Precision
 from .multivariate import InterleavedCodec
 from .numerals import Numerals
 from .prompts import Prompt
@@ -160,7 +161,7 @@ def _keys(ways: tuple[str, ...], key) -> Key[Array, " path"]:
     return key
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6, 7, 8, 9))
+@functools.partial(jit_on_mesh, static_argnums=(5, 6, 7, 8, 9))
 def _rollout(
     model: Llama,
     inputs: Int[Array, " position"],

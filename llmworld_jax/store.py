@@ -9,7 +9,8 @@ A run folder holds ::
 
 Nothing is locked. A unit's name follows from its key alone and files appear whole (``files.write_atomic``),
 so a killed run continues where it was, a run with other settings reuses the units that it shares with an
-earlier one, and two processes in one folder at worst compute the same thing twice.
+earlier one, and two processes in one folder at worst compute the same thing twice. Processes that run one program
+together (``processes.join``) share the folder: the first writes, and its word on what is there counts for all.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ import numpy as np
 from .content import canonical, canonical_json, content_hash
 from .errors import InputError
 from .files import TEMPORARY_SUFFIX, load_arrays, read_json, save_arrays, storable, write_json
+from .processes import agreed, is_first, wait_for_all
 
 _KEY, _CHECKSUM = "__key__", "__checksum__"
 _STALE_SECONDS = 24 * 3600.0
@@ -82,6 +84,16 @@ def load_unit(path: str | Path) -> Unit:
     return Unit(stored["key"], stored["version"], arrays)
 
 
+def _load_if_whole(path: Path) -> dict[str, np.ndarray] | None:
+    if not path.exists():
+        return None
+    try:
+        return load_unit(path).arrays
+    except InputError as error:
+        warnings.warn(f"Computing a unit again. {error}", DamagedUnit, stacklevel=3)
+        return None
+
+
 def _sweep(folder: Path) -> None:
     """Remove temporary files that a killed process left; a day old, so that no live writer loses its own."""
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
@@ -111,20 +123,26 @@ class RunStore:
         store = RunStore(Path(folder), content_hash(config))
         record = {"config": config, "config_sha256": store.config_sha256, "provenance": provenance or {}}
         canonical(record)
+        if is_first():
+            store._begin(record)
+        wait_for_all("run folder")
+        return store
+
+    def _begin(self, record: dict) -> None:
+        """The folder, empty of other answers, with ``record`` as its ``config.json``."""
         try:
-            store.units.mkdir(parents=True, exist_ok=True)
-            if store._manifest().get("config_sha256") != store.config_sha256:
-                (store.folder / "manifest.json").unlink(missing_ok=True)
+            self.units.mkdir(parents=True, exist_ok=True)
+            if self._manifest().get("config_sha256") != self.config_sha256:
+                (self.folder / "manifest.json").unlink(missing_ok=True)
         except OSError as error:
             raise InputError(
-                f"'{error.strerror}' for the run folder {folder}", "a writable folder", "Choose another"
+                f"'{error.strerror}' for the run folder {self.folder}", "a writable folder", "Choose another"
             ) from error
-        _sweep(store.folder)
-        _sweep(store.units)
-        path = store.folder / "config.json"
-        if not (path.is_file() and store.sealed()):
+        _sweep(self.folder)
+        _sweep(self.units)
+        path = self.folder / "config.json"
+        if not (path.is_file() and self.sealed()):
             write_json(path, record)
-        return store
 
     @property
     def units(self) -> Path:
@@ -145,16 +163,18 @@ class RunStore:
         computed again, with a ``DamagedUnit`` warning.
         """
         path = self.unit_path(key, version)
-        if path.exists():
-            try:
-                return load_unit(path).arrays
-            except InputError as error:
-                warnings.warn(f"Computing a unit again. {error}", DamagedUnit, stacklevel=2)
-        return save_unit(path, key, version, compute())
+        found = _load_if_whole(path)
+        if agreed(found is not None):
+            return load_unit(path).arrays if found is None else found
+        computed = compute()
+        saved = save_unit(path, key, version, computed) if is_first() else None
+        wait_for_all(path.stem)
+        # Every process has computed it, and all go on with what the first one wrote.
+        return load_unit(path).arrays if saved is None else saved
 
     def completed(self, keys: Iterable[Mapping], *, version: int = 1) -> tuple[bool, ...]:
         """Which of ``keys`` have a unit (for progress: their bytes are verified only when they are read)."""
-        return tuple(self.unit_path(key, version).exists() for key in keys)
+        return tuple(agreed(self.unit_path(key, version).exists()) for key in keys)
 
     def _manifest(self) -> dict:
         path = self.folder / "manifest.json"

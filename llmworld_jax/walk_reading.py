@@ -4,15 +4,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from .errors import InputError
 from .models.edits import Edit
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.mesh import data_devices_of, jit_on_mesh, vmap_over_data
+from .models.storage import Precision
 from .walk_prompts import GraphPrompts
 from .window_sums import NodeSums, forward_with_sums, summing, windows
 from .word_laws import NodeLaws, node_laws
@@ -65,7 +65,7 @@ def read_walk(
     return WalkReading(sums, node_laws(model, read.hidden[read_at], word_ids, precision=precision))
 
 
-@functools.partial(jax.jit, static_argnames=("window", "normalise", "drop_sinks", "precision"))
+@functools.partial(jit_on_mesh, static_argnames=("window", "normalise", "drop_sinks", "precision"))
 def _read_batch(
     model, tokens, nodes, item_at, read_at, word_ids, contexts, edits, *, window, normalise, drop_sinks, precision
 ) -> WalkReading:
@@ -75,7 +75,7 @@ def _read_batch(
             drop_sinks=drop_sinks, edits=edits, precision=precision,
         )  # fmt: skip
 
-    return jax.vmap(one)(tokens, nodes)
+    return vmap_over_data(one)(tokens, nodes)
 
 
 def read_walks(
@@ -99,7 +99,7 @@ def read_walks(
     Args:
         word_ids: token id of each node's word.
         per_walk: keep the sums of each walk, to draw walks anew; by default they are pooled on the way.
-        at_once: how many walks are read together; more need more memory.
+        at_once: how many walks each device of a mesh's ``data`` axis reads together; more need more memory.
         progress: called with the walks that are read and how many there are.
 
     Raises:
@@ -107,6 +107,7 @@ def read_walks(
     """
     _check(prompts, walks, contexts)
     count = len(walks)
+    at_once *= data_devices_of(model)
     fixed = tuple(jnp.asarray(x) for x in (prompts.item_at, prompts.read_at, word_ids, np.asarray(contexts)))
     sums: list[np.ndarray] = []
     counts: list[np.ndarray] = []

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .models.edits import Edit
-from .models.forward import Output, embed, forward
-from .models.layers import Precision
+from .models.forward import Output, forward
 from .models.llama import Llama
+from .models.readout import embed
+from .models.storage import Precision
 
 
 class NodeSums(NamedTuple):

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .models.forward import logits
-from .models.layers import Precision
 from .models.llama import Llama
+from .models.readout import logits
+from .models.storage import Precision
 
 ROWS = 128
 """Positions whose whole vocabulary is held at once."""

@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# Devices of a mesh; whatever is not laid out on one runs on the first, as without them.
+jax.config.update("jax_num_cpu_devices", 8)
+
 MOST_MAPS = 25_000
 CONTRACTS = "test_contract.py"
 

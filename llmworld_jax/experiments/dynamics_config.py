@@ -5,6 +5,7 @@ from typing import Literal
 
 from ..errors import InputError
 from ..start import parse_start
+from .dtypes import check_dtype
 
 DEFAULT_SYSTEMS = ("noisy_logistic_map", "logistic_map", "brownian_motion", "markov_chain_low_entropy")
 SUITES: dict[str, tuple[str, ...]] = {
@@ -36,7 +37,9 @@ class DynamicsConfig:
         truth: the law that is scored against: ``latent`` (given the state itself) or ``given_quantised_past`` (given
             the digits that were written of it).
         sparse_nulls: also the nulls that are dear: a neural AR(1), a shuffled context, a model of random weights.
-        batch: series read together.
+        batch: series read together, by each device of a mesh's ``data`` axis.
+        dtype: of weights and activations: ``float32``, ``bfloat16`` or ``int8`` (weights only). What it changes in
+            the laws is measured in the run and printed, if float32 finds room too.
     """
 
     system: tuple[str, ...] = DEFAULT_SYSTEMS
@@ -51,6 +54,7 @@ class DynamicsConfig:
     truth: Literal["latent", "given_quantised_past"] = "latent"
     sparse_nulls: bool = True
     batch: int = 4
+    dtype: str = "float32"
 
     def check(self) -> "DynamicsConfig":
         """Itself, or an InputError that says what cannot be run."""
@@ -72,6 +76,7 @@ class DynamicsConfig:
             )
         if not 0 <= self.seed <= _LARGEST_SEED - self.seeds:
             raise InputError(f"--seed {self.seed}", f"0 to {_LARGEST_SEED - self.seeds}", "Choose another --seed")
+        check_dtype(self.dtype)
         parse_start(self.start_token)
         return self
 

@@ -50,6 +50,7 @@ def _how_read(config: DynamicsConfig, made_by: dict[str, Any]) -> str:
         f"{config.seeds} series of {config.steps} items per system, {config.precision} digits a number, {start}, "
         f"items separated by “{config.separator}”; model {model['id']} in {model['dtype']}. Numbers are rescaled by "
         "the whole series' minimum and maximum as published, which lets the grid know the range of the future."
+        + (f" {floor[0].upper()}{floor[1:]}." if (floor := made_by.get("precision_floor")) else "")
     )
 
 

@@ -8,13 +8,16 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array
 
 from ..content import content_hash
-from ..laws import number_laws
+from ..laws import ROWS_PER_CHUNK, Levels, law_masses
 from ..models.catalogue import LoadedModel
+from ..models.llama import Llama
+from ..models.mesh import data_devices_of, jit_on_mesh, vmap_over_data
 from ..store import RunStore
 from .simulation import Series
 
@@ -31,6 +34,7 @@ def read_many(
     done = store.completed(keys)
     if any(done):
         progress(f"{sum(done)} of {len(series)} series are already read")
+    batch *= data_devices_of(loaded.model)
     missing = [group for group in _batches(series, batch) if not all(done[k] for k in group)]
     for number, group in enumerate(missing):
         names = ", ".join(dict.fromkeys(series[k].name for k in group))
@@ -60,15 +64,25 @@ def _batches(series: Sequence[Series], batch: int) -> Iterable[list[int]]:
 
 def _read(series: Sequence[Series], loaded: LoadedModel) -> Iterable[Laws]:
     prompts = [one.codec.prompt(one.codes) for one in series]
-    tokens = jnp.asarray(np.stack([prompt.tokens for prompt in prompts]))
+    devices = data_devices_of(loaded.model)
+    filled = len(prompts) if len(prompts) < devices else devices * -(-len(prompts) // devices)
+    tokens = np.stack([prompts[min(k, len(prompts) - 1)].tokens for k in range(filled)])
+    laws = _laws_of(loaded.model, tokens, np.asarray(prompts[0].item_at), series[0].codec.levels)
+    for log_mass, off_grid in zip(*map(np.asarray, laws), strict=True):
+        yield {"log_mass": log_mass, "off_grid": off_grid}
 
-    def one(tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-        prompt = prompts[0]._replace(tokens=tokens)
-        laws = number_laws(loaded.model, series[0].codec, prompt, precision=MATMUL_PRECISION)
-        return laws.log_mass, laws.off_grid
 
-    for log_mass, off_grid in zip(*jax.vmap(one)(tokens), strict=True):
-        yield {"log_mass": np.asarray(log_mass), "off_grid": np.asarray(off_grid)}
+@functools.partial(jit_on_mesh, static_argnames=("levels",))
+def _laws_of(model: Llama, tokens: ArrayLike, item_at: ArrayLike, levels: Levels) -> tuple[Array, Array]:
+    """``log_mass [series, time, bin]`` and ``off_grid [series, time]`` of series of one layout.
+
+    On a mesh whole series are dealt out when there are enough of them, and else the states of each.
+    """
+
+    def one(tokens: Array) -> tuple[Array, Array]:
+        return law_masses(model, tokens, jnp.asarray(item_at), levels, "tree", ROWS_PER_CHUNK, False, MATMUL_PRECISION)
+
+    return vmap_over_data(one)(jnp.asarray(tokens))
 
 
 def unit_key(one: Series, loaded: LoadedModel, what: str = "laws", **more: Any) -> dict[str, Any]:

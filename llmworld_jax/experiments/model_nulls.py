@@ -14,6 +14,8 @@ import numpy as np
 from ..laws import number_laws
 from ..models.catalogue import LoadedModel
 from ..models.llama import Llama
+from ..models.mesh import mesh_of
+from ..models.sharding import place_model
 from ..queries import query_laws
 from ..store import RunStore
 from .many_laws import MATMUL_PRECISION, unit_key
@@ -68,7 +70,8 @@ def _untrained(one: Series, model: Llama, contexts: np.ndarray, seed: int) -> np
 
 def untrained_twin(loaded: LoadedModel, seed: int = 0) -> Llama:
     """The model's shape with Gaussian weights: 1/√fan-in, and 1/√d_model for embeddings (nearly even logits)."""
-    return _twin(loaded.config, loaded.model.embed[...].dtype, seed)
+    twin, mesh = _twin(loaded.config, loaded.model.embed[...].dtype, seed), mesh_of(loaded.model)
+    return twin if mesh is None else place_model(twin, mesh)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

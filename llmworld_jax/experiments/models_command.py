@@ -1,20 +1,16 @@
-"""``llmworld models``: list, fetch, verify, plan."""
+"""``llmworld models``: list, fetch, verify."""
 
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from ..errors import InputError
-from ..models import plan as planning
 from ..models.cache import read_manifest
 from ..models.cache import verify as verify_folder
-from ..models.catalogue import DEFAULT, MODELS, load, locate, read_config
+from ..models.catalogue import DEFAULT, MODELS, identity, load_tokenizer, locate, read_config
+from ..models.checkpoint import load_parameters, require_finite
 from ..models.config import ModelConfig
 from ..models.default import Embedded
 from ..models.default import fetch as fetch_embedded
-
-DTYPES = ("float32", "bfloat16", "float16")
-CONTEXT = 4096
+from ..models.self_check import EXPECTED, TORCH, Check, check_against_torch, check_expected, no_torch, too_large
 
 
 def listing() -> list[str]:
@@ -49,61 +45,38 @@ def fetch(model: str | None, source: Path | None) -> list[str]:
 
 
 def verify(model: str | None) -> list[str]:
-    """Hash every file of a converted model against its manifest; read every tensor of any other folder."""
+    """Hash every file of a converted model against its manifest; read every tensor of any other folder.
+
+    Then compare the logits with those that the folder ships, and with torch where that is installed.
+    """
     name = model or DEFAULT
     folder = locate(name).folder
     if read_manifest(folder) is not None:
-        manifest = verify_folder(folder)
-        return [f"{name}: every file in {folder} is as it was written", *(f"  {k}" for k in manifest["files"])]
-    # Nothing is kept of what was read: any model that fits the disk can be verified.
-    whole = load(folder, place=lambda path, block: jnp.zeros((), block.dtype))
-    facts = {key: whole.provenance[key] for key in ("sha256", "fingerprint") if whole.provenance[key]}
+        files = verify_folder(folder)["files"]
+        found = [f"{name}: every file in {folder} is as it was written", *(f"  {file}" for file in files)]
+        return [*found, *_compared(folder, read_config(folder / "config.json"))]
+    config = read_config(folder / "config.json")
+    load_tokenizer(folder, config)
+    require_finite(folder, config)
+    facts = {key: value for key, value in identity(folder, None).items() if value}
     return [
-        f"{name}: config, tokenizer and every tensor in {folder} fit together",
+        f"{name}: config, tokenizer and every tensor in {folder} fit together, and every number is finite",
         *(f"  {key} {value}" for key, value in facts.items()),
         "  no hashes came with this folder, so altered numbers would not be noticed: compare the above",
+        *_compared(folder, config),
     ]
 
 
-def plan(model: str | None, devices: int, context: int | None, dtype: str) -> list[str]:
-    """What a model needs, without its weights: the compiled program's own figure for working memory."""
-    if dtype not in DTYPES:
-        raise InputError(f"--dtype {dtype}", f"one of {', '.join(DTYPES)}", "Choose one of these")
-    name = model or DEFAULT
-    config = _config(name)
-    context = min(CONTEXT, config.max_positions) if context is None else context
-    for flag, value in (("--devices", devices), ("--context", context)):
-        if value < 1:
-            raise InputError(f"{flag} {value}", "at least 1", f"Raise {flag}")
-    found = planning.plan(
-        config, context=context, dtype=jnp.dtype(dtype), num_devices=devices, run=planning.forward_only
-    )
-    return [
-        f"{name}: {found.parameters:,} parameters, {dtype}",
-        f"weights per device ({devices}): {_size(found.weight_bytes)}",
-        f"keys and values of {context} tokens: {_size(found.cache_bytes)}",
-        f"working memory of one compiled pass here: {_size(found.temporary_bytes)}",
-        f"operations of one pass: {found.flops:.3g}",
-    ]
-
-
-def _size(num_bytes: int | None) -> str:
-    if num_bytes is None:
-        return "not known on this backend"
-    power = next(p for p in (3, 2, 1, 0) if num_bytes >= 1024**p or p == 0)
-    return f"{num_bytes / 1024**power:,.4g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
-
-
-def _config(name: str) -> ModelConfig:
-    known = {key.lower(): value for key, value in planning.PUBLIC_CONFIGS.items()}
-    if name.lower() in known:
-        return known[name.lower()]
-    path = Path(name).expanduser()
-    path = path / "config.json" if path.is_dir() else path
-    if path.suffix == ".json" and path.is_file():
-        return read_config(path)
-    raise InputError(
-        f"plan {name}, where there is no config.json",
-        f"one of {', '.join(planning.PUBLIC_CONFIGS)}, or a folder with config.json",
-        "Choose one of these",
-    )
+def _compared(folder: Path, config: ModelConfig) -> list[str]:
+    """What its logits were compared with, and with what they were not."""
+    shipped = (folder / EXPECTED).is_file()
+    if (large := too_large(config)) is not None:
+        later = f"; loading it compares them with {EXPECTED}" if shipped else ""
+        return [f"  logits not compared: {large}{later}"]
+    if not shipped and (missing := no_torch()) is not None:
+        return [f"  logits not compared with {TORCH}: {missing}"]
+    model = load_parameters(folder, config)
+    ours = [f"  {check_expected(folder, model).line}"] if shipped else []
+    theirs = check_against_torch(folder, model)
+    said = f"  {theirs.line}" if isinstance(theirs, Check) else f"  logits not compared with {TORCH}: {theirs}"
+    return [*ours, said]

@@ -1,13 +1,19 @@
 """One transformer block in two halves, with every activation site between them named and open to edits."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .layers import Precision, gated_neurons, matmul, project_heads, rms_norm
+from .attention import causal_attention, sight_of
+from .config import REFERENCE
+from .kernels import fused_attention
+from .layers import gated_neurons, project_heads, rms_norm
 from .llama import Block, Llama
 from .rope import rotate
+from .storage import Precision, dense
 
 Hook = Callable[[str, Array], Array]
 """``hook(site, x)`` is what takes the place of ``x``."""
@@ -27,11 +33,28 @@ def queries_keys_values(
     precision: Precision,
 ) -> tuple[Array, Array, Array]:
     """Rotated, scaled queries and rotated keys and values, ``[row, heads, head_dim]``."""
-    hd = model.config.head_dim
-    x = rms_norm(h, block.attn_norm[...], model.config.norm_eps)
-    q = rotate(project_heads(x, block.q[...], hd, precision), cos, sin)
-    k = rotate(project_heads(x, block.k[...], hd, precision), cos, sin)
-    return q * jnp.asarray(hd**-0.5, q.dtype), k, project_heads(x, block.v[...], hd, precision)
+    config = model.config
+    x = rms_norm(h, block.attn_norm[...], config)
+    q = project_heads(x, block.q, block.q_bias, config.head_dim, precision)
+    k = project_heads(x, block.k, block.k_bias, config.head_dim, precision)
+    if block.q_norm is not None and block.k_norm is not None:
+        q, k = rms_norm(q, block.q_norm[...], config), rms_norm(k, block.k_norm[...], config)
+    scale = config.head_dim**-0.5 if config.query_scale is None else config.query_scale
+    v = project_heads(x, block.v, block.v_bias, config.head_dim, precision)
+    return rotate(q, cos, sin) * jnp.asarray(scale, q.dtype), rotate(k, cos, sin), v
+
+
+def causal_heads(
+    model: Llama, layer: ArrayLike, q: Array, k: Array, v: Array, precision: Precision
+) -> Float[Array, "row width"]:
+    """What the heads read in one sequence; a whole one by the kernel that the model is set to.
+
+    ``q`` is ``[row, head, head_dim]``; ``k`` and ``v`` head-major, ``[kv_head, position, head_dim]``.
+    """
+    sight, kernel = sight_of(model.config, layer), model.config.attention
+    if kernel == REFERENCE or q.shape[0] < k.shape[1]:
+        return causal_attention(q, k, v, precision, sight=sight)
+    return fused_attention(kernel, q, k, v, precision, window=sight.window, softcap=sight.softcap)
 
 
 def finish_block(
@@ -46,12 +69,17 @@ def finish_block(
 
     ``h`` is the residual stream that entered the block (``resid_pre``, already edited).
     """
+    config = model.config
+
+    def added(x: Array, norm: Any) -> Array:
+        return x if norm is None else rms_norm(x, norm[...], config)
+
     z = hook("z", heads)
-    attn_out = hook("attn_out", matmul(z, block.o[...], precision))
+    attn_out = hook("attn_out", added(dense(z, block.o, precision), block.attn_post_norm))
     mid = hook("resid_mid", h + attn_out)
-    x = rms_norm(mid, block.mlp_norm[...], model.config.norm_eps)
-    neurons = hook("mlp_act", gated_neurons(block, x, precision))
-    mlp_out = hook("mlp_out", matmul(neurons, block.down[...], precision))
+    x = rms_norm(mid, block.mlp_norm[...], config)
+    neurons = hook("mlp_act", gated_neurons(block, config, x, precision))
+    mlp_out = hook("mlp_out", added(dense(neurons, block.down, precision), block.mlp_post_norm))
     post = hook("resid_post", mid + mlp_out)
     sites = {
         "resid_pre": h,

@@ -12,12 +12,13 @@ from jaxtyping import Array, Float, Int
 
 from ..axes import PATTERN, SITES, require_sites
 from ..errors import InputError
-from .attention import attention_pattern
+from .attention import attention_pattern, sight_of
 from .edits import Edit
-from .forward import Reduce, causal_block, embed
-from .layers import Precision
+from .forward import Reduce, causal_block
 from .llama import Llama
+from .readout import embed
 from .rope import rotation
+from .storage import Precision
 
 
 def capture(
@@ -59,7 +60,7 @@ def capture(
         block = jax.tree.map(lambda w: jax.lax.dynamic_index_in_dim(w, layer, keepdims=False), model.layers)
         post, values, (q, k, _) = causal_block(block, model, h, layer, angles, edits, precision)
         if PATTERN in sites:
-            values[PATTERN] = attention_pattern(q, k, precision)
+            values[PATTERN] = attention_pattern(q, k, precision, sight=sight_of(model.config, layer))
         kept = {site: values[site] for site in sites}
         return post, kept if reduce is None else reduce(kept)
 

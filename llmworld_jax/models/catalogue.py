@@ -1,23 +1,30 @@
 """From what the user typed to a model and its tokenizer, with where they came from."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import tokenizers
+from jax.sharding import Mesh
 
 from ..errors import InputError
 from ..files import read_json
 from ..vocabulary import WrappedTokenizer
+from .attention_choice import kernel_for
 from .cache import cache_root, file_sha256, read_manifest, verify
-from .checkpoint import Place, load_parameters
-from .config import ModelConfig, parse_config
+from .checkpoint import Progress, load_parameters
+from .config import REFERENCE, ModelConfig
+from .config_keys import parse_config
 from .default import SMOLLM2, Embedded, fetch
 from .gguf import convert_gguf
 from .hub import REPOSITORY, download
 from .llama import Llama
+from .mesh import described_mesh
 from .safetensors_files import weight_files
+from .storage import INT8, pack, quantise, storage_of
 
 DEFAULT = SMOLLM2.name
 MODELS: dict[str, Embedded | str] = {
@@ -52,8 +59,10 @@ class LoadedModel(NamedTuple):
 
     @property
     def weights(self) -> str:
-        """What identifies the weights: their hash, or the fingerprint of large ones."""
-        return self.provenance["sha256"] or self.provenance["fingerprint"]
+        """What identifies the weights: their hash, or the fingerprint of large ones; and how they are computed with."""
+        found = self.provenance["sha256"] or self.provenance["fingerprint"]
+        how = {"dtype": ("float32", self.provenance["dtype"]), "attention": (REFERENCE, self.config.attention)}
+        return ", ".join([found, *(f"{name} {used}" for name, (usual, used) in how.items() if used != usual)])
 
 
 class _Found(NamedTuple):
@@ -62,31 +71,57 @@ class _Found(NamedTuple):
     source: str
 
 
-def load(spec: str | Path = DEFAULT, *, dtype: Any = jnp.float32, place: Place | None = None) -> LoadedModel:
+def load(
+    spec: str | Path = DEFAULT,
+    *,
+    dtype: Any = jnp.float32,
+    mesh: Mesh | None = None,
+    attention: str = REFERENCE,
+    progress: Progress | None = None,
+) -> LoadedModel:
     """Load a model.
 
     Args:
         spec: a name in ``MODELS``, a Hugging Face folder, a ``.gguf`` file (converted once into the cache),
             or a hub repository ``org/name`` or ``org/name@revision``.
-        dtype: of the parameters.
-        place: see ``load_parameters``.
+        dtype: of parameters and activations; or ``"int8"``, the blocks' matrices as eight-bit integers and the rest
+            in bfloat16 (``storage.quantise``).
+        mesh, progress: see ``load_parameters``.
+        attention: the kernel that reads whole sequences, a name in ``kernels.KERNELS``, or ``"auto"``.
 
     Raises:
-        InputError: unknown name, no access, or files that are not exactly a Llama-type model.
+        InputError: unknown name, no access, or files that are not exactly a model of a served family; a kernel that
+            cannot serve this model here.
     """
     found = locate(str(spec))
     manifest = verify(found.folder, whole=False) if read_manifest(found.folder) else None
     config = read_config(found.folder / "config.json")
     tokenizer = load_tokenizer(found.folder, config)
-    model = load_parameters(found.folder, config, dtype, place=place)
+    floats, platform = jnp.bfloat16 if dtype == INT8 else dtype, jax.default_backend()
+    config = replace(config, attention=kernel_for(config, attention, floats, platform))
+    model = load_parameters(found.folder, config, floats, mesh=mesh, progress=progress)
+    model = kept_as(model, dtype, platform)
     provenance = {
         "id": found.id,
         "source": found.source,
         **identity(found.folder, manifest),
         "licence": (manifest or {}).get("licence"),
-        "dtype": jnp.dtype(dtype).name,
+        "dtype": storage_of(model).removesuffix(" (packed)"),  # which changes no number
+        "attention": config.attention,
+        "mesh": None if mesh is None else described_mesh(mesh, config),
     }
     return LoadedModel(model, tokenizer, config, provenance)
+
+
+def kept_as(model: Llama, dtype: Any, platform: str) -> Llama:
+    """The model as ``dtype`` asks, matrix by matrix in the place of the old.
+
+    On a CPU bfloat16 is kept as bits, since jax before 0.12 would widen a whole stack of it (``storage.pack``).
+    """
+    if dtype == INT8:
+        return quantise(model, donate=True)
+    packed = platform == "cpu" and jnp.dtype(dtype) == jnp.bfloat16 and jax.__version_info__ < (0, 12)
+    return pack(model, donate=True) if packed else model
 
 
 def locate(spec: str) -> _Found:

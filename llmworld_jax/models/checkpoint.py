@@ -1,5 +1,7 @@
 """Hugging Face checkpoints streamed into a ``Llama``, strictly in both directions."""
 
+import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,31 +10,40 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
 
 from ..errors import InputError
 from .config import ModelConfig
-from .llama import CHECKPOINT_NAMES, Llama
+from .llama import Llama, checkpoint_names
 from .safetensors_files import FLOATS, Checkpoint, listed
+from .sharding import MODEL, named_leaves, partition_spec
 
 _IGNORED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$")
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
-Place = Callable[[str, np.ndarray], jax.Array]
+Progress = Callable[[int, int], None]
+"""Called with the bytes that this process has read, and how many it will."""
 
 
 def load_parameters(
-    folder: str | Path, config: ModelConfig, dtype: Any = jnp.float32, *, place: Place | None = None
+    folder: str | Path,
+    config: ModelConfig,
+    dtype: Any = jnp.float32,
+    *,
+    mesh: Mesh | None = None,
+    progress: Progress | None = None,
 ) -> Llama:
     """Read a checkpoint folder into a ``Llama``, strictly in both directions.
 
-    Tensors go one by one into their layer's place in the stacked parameter, transposed from ``[out, in]``. On
-    a CPU that block becomes the parameter itself; elsewhere host memory peaks at one stacked block.
+    Tensors go slice by slice into their layer's place in the stacked parameter, transposed from ``[out, in]``. Without
+    a mesh a CPU takes that block for the parameter itself. On a mesh every process reads what its own devices hold
+    and no more: its host memory peaks at that and one stacked parameter.
 
     Args:
         folder: holds ``model.safetensors``, or ``model.safetensors.index.json`` and its shards.
         dtype: of the parameters: float32, bfloat16, float16 (float64 under ``jax.enable_x64``).
-        place: called with ``(path, block)``, e.g. ``("layers.q", [layer, in, out])``, to put each parameter
-            on devices; by default the default device.
+        mesh: devices in axes ``data`` and ``model`` (``mesh.make_mesh``); parameters lie as ``sharding.RULES`` say.
+            By default the default device.
 
     Raises:
         InputError: lists *all* missing, unknown, misshaped and non-float tensors; damaged or pickled files.
@@ -41,16 +52,83 @@ def load_parameters(
     checkpoint = Checkpoint(Path(folder))
     _check(checkpoint, config)
     leaves, tree = _leaves(config, dtype)
-    place = place or (lambda path, block: jax.device_put(block))
-    filled = []
+    shardings = {path: _sharding(path, config, mesh) for path in leaves}
+    total = sum(_bytes_here(leaf, shardings[path]) for path, leaf in leaves.items())
+    filled, done = [], 0
     for path, leaf in leaves.items():
-        block = _aligned(leaf.shape, leaf.dtype)
-        for layer, name in enumerate(_sources(path, config)):
-            tensor = checkpoint.read(name)
-            part = block[layer] if path.startswith("layers.") else block
-            part[...] = tensor.T if CHECKPOINT_NAMES[path][1] else tensor
-        filled.append(place(path, block))
+        read = functools.partial(_block, checkpoint, path, config, leaf)
+        sharding = shardings[path]
+        if sharding is None:
+            filled.append(jax.device_put(read((slice(None),) * len(leaf.shape))))
+        else:
+            # Devices that hold the same part are given the same block.
+            filled.append(jax.make_array_from_callback(leaf.shape, sharding, _once_each(read)))
+        done += _bytes_here(leaf, sharding)
+        if progress is not None:
+            progress(done, total)
     return jax.tree.unflatten(tree, filled)
+
+
+def require_finite(folder: str | Path, config: ModelConfig) -> None:
+    """Read every tensor of a checkpoint, one at a time, and keep nothing.
+
+    Raises:
+        InputError: as ``load_parameters``; or tensors with numbers that are not finite, all of them listed.
+    """
+    checkpoint = Checkpoint(Path(folder))
+    _check(checkpoint, config)
+    wrong = [name for name in tensor_shapes(config) if not np.isfinite(checkpoint.read(name)).all()]
+    if wrong:
+        raise InputError(
+            f"weights in {folder} that are not finite: {listed(wrong)}", "finite numbers", "Download them again"
+        )
+
+
+Index = tuple[slice, ...]
+
+
+def _sharding(path: str, config: ModelConfig, mesh: Mesh | None) -> NamedSharding | None:
+    return None if mesh is None else NamedSharding(mesh, partition_spec(path, config, mesh.shape[MODEL]))
+
+
+def _bytes_here(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding | None) -> int:
+    """Bytes of the different parts of one parameter that this process's devices hold."""
+    if sharding is None:
+        return leaf.size * leaf.dtype.itemsize
+    indices = sharding.addressable_devices_indices_map(leaf.shape).values()
+    parts = {_key(index) for index in indices if index is not None}
+    return len(parts) * math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+
+
+def _key(index: Index) -> tuple:
+    return tuple((part.start, part.stop) for part in index)
+
+
+def _once_each(read: Callable[[Index], np.ndarray]) -> Callable[[Index | None], np.ndarray]:
+    kept: dict[tuple, np.ndarray] = {}
+
+    def part(index: Index | None) -> np.ndarray:
+        assert index is not None
+        if _key(index) not in kept:
+            kept[_key(index)] = read(index)
+        return kept[_key(index)]
+
+    return part
+
+
+def _block(
+    checkpoint: Checkpoint, path: str, config: ModelConfig, leaf: jax.ShapeDtypeStruct, index: Index
+) -> np.ndarray:
+    """The part ``index`` of one of our parameters, from as much of the files as that is."""
+    shape = tuple(len(range(size)[part]) for size, part in zip(leaf.shape, index, strict=True))
+    block, transposed = _aligned(shape, leaf.dtype), checkpoint_names(config)[path][1]
+    stacked = path.startswith("layers.")
+    names = _sources(path, config)
+    for k, name in enumerate(names[index[0]] if stacked else names):
+        tensor = checkpoint.read(name)
+        wanted = (tensor.T if transposed else tensor)[index[1:] if stacked else index]
+        (block[k] if stacked else block)[...] = wanted
+    return block
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -59,21 +137,19 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     for path, leaf in _leaves(config, jnp.dtype(jnp.float32))[0].items():
         shape = leaf.shape[1:] if path.startswith("layers.") else leaf.shape
         for name in _sources(path, config):
-            shapes[name] = shape[::-1] if CHECKPOINT_NAMES[path][1] else shape
+            shapes[name] = shape[::-1] if checkpoint_names(config)[path][1] else shape
     return shapes
 
 
 def _leaves(config: ModelConfig, dtype: np.dtype) -> tuple[dict[str, jax.ShapeDtypeStruct], Any]:
     """Our path -> abstract parameter, and the tree they unflatten into."""
     abstract = jax.eval_shape(lambda: Llama(config, key=jax.random.key(0), dtype=dtype))
-    leaves, tree = jax.tree_util.tree_flatten_with_path(abstract)
-    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
-    return {name.removesuffix(".value"): leaf for name, (_, leaf) in zip(names, leaves)}, tree
+    return named_leaves(abstract), jax.tree.structure(abstract)
 
 
 def _sources(path: str, config: ModelConfig) -> list[str]:
     """Names in the checkpoint of one of our parameters, one per layer if stacked."""
-    name = CHECKPOINT_NAMES[path][0]
+    name = checkpoint_names(config)[path][0]
     return [name.format(layer=i) for i in range(config.num_layers)] if path.startswith("layers.") else [name]
 
 
@@ -81,7 +157,8 @@ def _check(checkpoint: Checkpoint, config: ModelConfig) -> None:
     """Compare names, shapes and dtypes with what ``config`` implies; report every difference."""
     wanted = tensor_shapes(config)
     problems = [f"missing {name}" for name in wanted if name not in checkpoint.tensors]
-    head, embed = CHECKPOINT_NAMES["head"][0], CHECKPOINT_NAMES["embed"][0]
+    names = checkpoint_names(config)
+    head, embed = names["head"][0], names["embed"][0]
     for name, tensor in checkpoint.tensors.items():
         if config.tied and name == head:
             if embed in checkpoint.tensors and not checkpoint.equal(head, embed):
@@ -96,7 +173,7 @@ def _check(checkpoint: Checkpoint, config: ModelConfig) -> None:
     if problems:
         raise InputError(
             f"weights in {checkpoint.files[0].parent} that do not fit their config: {listed(problems, 40)}",
-            f"exactly the {len(wanted)} tensors of a {config.num_layers}-layer Llama, in {', '.join(FLOATS)}",
+            f"exactly the {len(wanted)} tensors of a {config.num_layers}-layer {config.family}, in {', '.join(FLOATS)}",
             "Check that config.json and the weights belong together, or download them again",
         )
 

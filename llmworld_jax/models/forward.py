@@ -1,8 +1,8 @@
 r"""The forward pass of a Llama, pure: tokens in, final hidden states and key/value cache out.
 
 ``forward`` reads one sequence causally. ``tree_forward`` hangs nodes (prefixes of possible continuations) on the
-cache of a sequence. Both are unbatched: batch with ``jax.vmap``. The unembedding is separate (``logits``), so that
-only the rows and tokens that are read are computed, in float32.
+cache of a sequence. Both are unbatched: batch with ``jax.vmap``. The unembedding is separate (``readout.logits``), so
+that only the rows and tokens that are read are computed, in float32.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..axes import require_sites
 from ..errors import InputError
-from .attention import cascade_attention, causal_attention
-from .blocks import finish_block, queries_keys_values
+from .attention import cascade_attention, sight_of
+from .blocks import causal_heads, finish_block, queries_keys_values
 from .edits import Edit, apply_edits
-from .layers import Precision, rms_norm
 from .llama import Block, Llama
+from .readout import embed, final_hidden
 from .rope import rotation
+from .storage import OPENING, Precision
 
 
 class KVCache(NamedTuple):
@@ -60,33 +61,6 @@ class Branches(NamedTuple):
     visible: Int[Array, " row"]
     ancestors: Int[Array, "row slot"]
     seen: Bool[Array, "row slot"]
-
-
-def embed(model: Llama, tokens: Int[Array, "*rows"]) -> Float[Array, "*rows d_model"]:
-    """Token embeddings."""
-    return model.embed[...][tokens]
-
-
-def logits(
-    model: Llama,
-    hidden: Float[Array, "*rows d_model"],
-    tokens: Int[Array, " choice"] | None = None,
-    *,
-    precision: Precision = "highest",
-) -> Float[Array, "*rows choice"]:
-    """Scores of ``tokens`` (default: the whole vocabulary), in at least float32.
-
-    Args:
-        hidden: final hidden states, as ``forward`` returns them (already normalised).
-    """
-    if model.head is None:
-        weight = model.embed[...] if tokens is None else model.embed[...][tokens]
-        weight = weight.T
-    else:
-        weight = model.head[...] if tokens is None else model.head[...][:, tokens]
-    common = jnp.promote_types(hidden.dtype, weight.dtype)  # products of two bfloat16 are exact in float32
-    hidden, weight, wide = hidden.astype(common), weight.astype(common), jnp.promote_types(common, jnp.float32)
-    return jnp.matmul(hidden, weight, precision=precision, preferred_element_type=wide)
 
 
 def forward(
@@ -145,12 +119,12 @@ def forward(
     if remat or blocks is not None:
         step = jax.checkpoint(step, prevent_cse=False, policy=None if remat else _all_but_weights)
     h, (cache, tapped) = jax.lax.scan(step, h, xs)
-    return Output(rms_norm(h, model.final_norm[...], config.norm_eps), cache, tapped)
+    return Output(final_hidden(model, h), cache, tapped)
 
 
 def _all_but_weights(primitive: Any, *_: Any, **__: Any) -> bool:
     """What is kept for the backward pass: not the weights that were indexed, which would be a copy of them."""
-    return primitive.name not in ("dynamic_slice", "squeeze")
+    return primitive.name not in {"dynamic_slice", "squeeze"} | OPENING
 
 
 def causal_block(
@@ -182,7 +156,7 @@ def causal_block(
     k, v = k.swapaxes(0, 1), v.swapaxes(0, 1)
     if old is not None:
         k, v = jnp.concatenate((old.k, k), axis=1), jnp.concatenate((old.v, v), axis=1)
-    post, sites = finish_block(block, model, h, causal_attention(q, k, v, precision), precision, hook)
+    post, sites = finish_block(block, model, h, causal_heads(model, layer, q, k, v, precision), precision, hook)
     return post, sites, (q, k, v)
 
 
@@ -234,7 +208,7 @@ def _tree(
     extent = jnp.max(branches.visible)
 
     def body(h, xs):
-        block, prefix, before = xs
+        block, prefix, before, layer = xs
         q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
         new = None if before is None else NodeCache(k, v)
         if before is not None:
@@ -242,9 +216,11 @@ def _tree(
         attended = cascade_attention(
             q, prefix.k, prefix.v, branches.visible,
             k[branches.ancestors], v[branches.ancestors], branches.seen, extent, precision,
+            sight=sight_of(model.config, layer),
         )  # fmt: skip
         return finish_block(block, model, h, attended, precision)[0], new
 
     step = jax.checkpoint(body, prevent_cse=False) if remat else body
-    h, nodes = jax.lax.scan(step, h, (model.layers, cache, earlier))
-    return rms_norm(h, model.final_norm[...], model.config.norm_eps), nodes
+    layers = jnp.arange(model.config.num_layers)
+    h, nodes = jax.lax.scan(step, h, (model.layers, cache, earlier, layers))
+    return final_hidden(model, h), nodes

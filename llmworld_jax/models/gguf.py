@@ -13,7 +13,8 @@ from ..errors import InputError
 from ..files import require_room
 from .cache import atomic_folder, file_sha256, write_manifest
 from .checkpoint import tensor_shapes
-from .config import ModelConfig, RopeScaling, parse_config
+from .config import ModelConfig, RopeScaling
+from .config_keys import parse_config
 from .gguf_file import GGUFFile
 from .gguf_tokenizer import tokenizer_from_gguf
 from .llama import CHECKPOINT_NAMES

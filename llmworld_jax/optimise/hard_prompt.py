@@ -17,9 +17,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from ..errors import InputError
-from ..models.forward import KVCache, Output, embed, forward
-from ..models.layers import Precision
+from ..models.forward import KVCache, Output, forward
 from ..models.llama import Llama
+from ..models.mesh import jit_on_mesh
+from ..models.readout import embed
+from ..models.storage import Precision
 from .seen import slopes_of_tokens
 
 Loss = Callable[[Float[Array, "row d_model"]], Float[Array, ""]]
@@ -80,7 +82,7 @@ def _in_turn(key: Key[Array, ""], rows: int, count: int) -> Int[Array, " count"]
 def score_of(loss: Loss, model: Llama, *, at_once: int = 1) -> Score:
     """Losses of many prompts in one compiled call, ``at_once`` of them together."""
 
-    @jax.jit
+    @jit_on_mesh
     def score(model: Llama, tokens: Array) -> Array:
         return jax.lax.map(lambda row: loss(embed(model, row)), tokens, batch_size=min(at_once, tokens.shape[0]))
 
@@ -99,7 +101,7 @@ def late_score(
     """``Score`` of prompts that stand late: what comes before is in ``cache``, read once; only the prompt and ``after``
     are read for each candidate. ``reduce(model, pass over prompt and after)`` is the loss."""
 
-    @jax.jit
+    @jit_on_mesh
     def score(model: Llama, cache: KVCache, tokens: Array) -> Array:
         def one(row: Array) -> Array:
             return reduce(model, forward(model, jnp.concatenate((row, after)), cache=cache, precision=precision))

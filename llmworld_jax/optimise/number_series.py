@@ -18,9 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from ..codec import NumberCodec
 from ..laws import Laws, OffGrid, number_laws
-from ..models.forward import embed
-from ..models.layers import Precision
 from ..models.llama import Llama
+from ..models.readout import embed
+from ..models.storage import Precision
 from ..prompts import Prompt
 from .seen import placed
 

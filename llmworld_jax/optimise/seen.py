@@ -17,9 +17,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ..models.edits import Edit
-from ..models.forward import embed, logits
-from ..models.layers import Precision
 from ..models.llama import Llama
+from ..models.readout import embed, logits, token_table
+from ..models.storage import Precision
 from ..neutral_probe import probed_nodes
 from ..window_sums import NodeMeans, NodeSums, forward_with_sums, node_means, summing, windows
 from ..word_laws import NodeLaws, node_laws
@@ -125,7 +125,7 @@ def seen_walk(
 
 def slopes_of_tokens(model: Llama, slope: Float[Array, "row d_model"]) -> Float[Array, "row vocabulary"]:
     """Gradient in the one-hot tokens that a prompt's embeddings stand for: ``slope`` times the embedding matrix."""
-    return jnp.matmul(slope, model.embed[...].T, precision="highest")
+    return jnp.matmul(slope, token_table(model).T, precision="highest")
 
 
 def scores(model: Llama, seen: Seen) -> Float[Array, "item vocabulary"]:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ..errors import InputError
 from ..models.llama import Llama
+from ..models.readout import embed, token_table
 
 OUTER = 0.005
 """Share of the vocabulary beyond each end of the range of norms."""
@@ -33,7 +34,7 @@ class Nearest(NamedTuple):
 
 def norm_range(model: Llama) -> NormRange:
     """Quantiles 0.5 % and 99.5 % of the lengths of the vocabulary's embeddings."""
-    norms = jnp.linalg.norm(model.embed[...].astype(jnp.float32), axis=-1)
+    norms = jnp.linalg.norm(token_table(model).astype(jnp.float32), axis=-1)
     return NormRange(*jnp.quantile(norms, jnp.array([OUTER, 1 - OUTER])))
 
 
@@ -51,12 +52,12 @@ def prompt_of_tokens(model: Llama, tokens: np.ndarray, rows: int) -> Float[Array
     """
     if not len(tokens) or rows < 1:
         raise InputError(f"{len(tokens)} tokens for {rows} vectors", "at least one of each", "Begin with some text")
-    return model.embed[...][jnp.asarray(np.resize(np.asarray(tokens), rows))]
+    return embed(model, jnp.asarray(np.resize(np.asarray(tokens), rows)))
 
 
 def nearest_tokens(model: Llama, vectors: Float[Array, "*rows d_model"]) -> Nearest:
     """``Nearest`` of every vector, by |v - e|, over the whole vocabulary."""
-    table = model.embed[...].astype(jnp.float32)
+    table = token_table(model).astype(jnp.float32)
     products = jnp.matmul(vectors.astype(jnp.float32), table.T, precision="highest")
     squares = jnp.sum(table**2, axis=-1) - 2 * products + jnp.sum(vectors.astype(jnp.float32) ** 2, -1, keepdims=True)
     order = jnp.argsort(squares, axis=-1)[..., :2]

@@ -24,7 +24,7 @@ from llmworld_jax.codec import NumberCodec
 from llmworld_jax.laws import number_laws
 from llmworld_jax.models.config import ModelConfig
 from llmworld_jax.models.llama import CHECKPOINT_NAMES, Llama
-from llmworld_jax.models.plan import PUBLIC_CONFIGS
+from llmworld_jax.models.public_configs import PUBLIC_CONFIGS
 from llmworld_jax.numerals import Numerals
 from llmworld_jax.prompts import Prompt
 

@@ -18,7 +18,7 @@ import numpy as np
 from graph_reading import CONTEXTS, WINDOW, seconds
 from timing import Row, interleaved, once, table
 
-from llmworld_jax.models.plan import PUBLIC_CONFIGS
+from llmworld_jax.models.public_configs import PUBLIC_CONFIGS
 from llmworld_jax.window_sums import node_sums, windows
 
 NODES, PREFIX = 16, 35

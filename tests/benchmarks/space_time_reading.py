@@ -100,10 +100,9 @@ def memory_rows(held: dict[str, dict], peers: list[str]) -> list[Row]:
 
 def overhead(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
     """2. Capture at all layers against the plain forward pass in the same batches."""
-    import jax.numpy as jnp
     import space_time_ours as ours
 
-    from llmworld_jax.models.layers import rms_norm
+    from llmworld_jax.models.readout import final_hidden
 
     loaded = ours.model()
     model, names = loaded.model, ours.cities(loaded, args.names)
@@ -113,7 +112,7 @@ def overhead(args: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
         "collected": lambda: ours.collected(model, names),
     }
     first = {name: once(side) for name, side in sides.items()}
-    normed = rms_norm(first["captured"][0][-1], jnp.asarray(model.final_norm[...]), model.config.norm_eps)
+    normed = final_hidden(model, first["captured"][0][-1])
     worst = agree(np.asarray(normed)[None], np.asarray(first["plain"][0])[None], "the last block behind its norm")
     times = interleaved(sides, args.repeats)
     rows = []

@@ -12,8 +12,9 @@ import pytest
 from llmworld_jax import laws as module
 from llmworld_jax.codec import NumberCodec
 from llmworld_jax.laws import Laws, number_laws, with_forecast
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 from llmworld_jax.numerals import Numerals
 from llmworld_jax.prompts import Prompt
 

@@ -17,8 +17,9 @@ from llmworld_jax.laws import number_laws
 from llmworld_jax.models import forward as forward_module
 from llmworld_jax.models import rope
 from llmworld_jax.models.catalogue import LoadedModel, load
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 from llmworld_jax.numerals import Numerals
 from llmworld_jax.prompts import Prompt
 

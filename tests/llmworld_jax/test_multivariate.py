@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from llmworld_jax.codec import number_codec
 from llmworld_jax.errors import InputError
 from llmworld_jax.laws import number_laws
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 from llmworld_jax.multivariate import InterleavedCodec, channel_laws, interleaved, separate
 from llmworld_jax.numerals import Numerals
 

@@ -15,8 +15,9 @@ from llmworld_jax.codec import NumberCodec, number_codec
 from llmworld_jax.errors import InputError
 from llmworld_jax.laws import number_laws, with_forecast
 from llmworld_jax.models.catalogue import load
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 from llmworld_jax.multivariate import InterleavedCodec
 from llmworld_jax.numerals import Numerals, rescaled
 from llmworld_jax.prompts import Prompt

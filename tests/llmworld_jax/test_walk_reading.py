@@ -9,7 +9,8 @@ import pytest
 
 from llmworld_jax.errors import InputError
 from llmworld_jax.models.edits import silence_heads
-from llmworld_jax.models.forward import embed, forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed, logits
 from llmworld_jax.walk_prompts import GraphPrompts, graph_prompts
 from llmworld_jax.walk_reading import _read_batch, read_walk, read_walks
 from llmworld_jax.window_sums import node_sums

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmworld_jax.models.forward import embed, forward
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed
 from llmworld_jax.window_sums import NodeSums, node_means, node_sums, windows
 
 NODES = jnp.array([0, 1, 2, 1, 0, 3, 0, 1, 2, 2])

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import logits
 from llmworld_jax.word_laws import node_laws
 
 IDS = jnp.array([3, 17, 30], jnp.int32)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ...errors import InputError
 from ...start import parse_start
+from ..dtypes import check_dtype
 
 DEFAULT_CONTEXTS = (25, 50, 100, 150, 200, 300, 400, 600, 800, 1000, 1200, 1400, 2000, 3000, 4000)
 LEAST_LENGTH = 60
@@ -75,8 +76,7 @@ class GraphConfig:
                 f"at least two different ones from 2 to the length, {self.length}",
                 "Choose others",
             )
-        if self.dtype not in ("float32", "bfloat16"):
-            raise InputError(f"--dtype {self.dtype}", "float32 or bfloat16", "Choose one of these")
+        check_dtype(self.dtype)
         if not self.words or not all(self.words):
             raise InputError("--words without a word", "auto, labels, or a word for each node", "Name them")
         return self

@@ -18,6 +18,7 @@ from systems.graphs import Graph
 from ...models.capture import capture
 from ...models.forward import KVCache, forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
 from ...neutral_probe import probed_nodes
 from .results import Predecessor
 from .study import Study
@@ -103,7 +104,7 @@ def _part(name: str, rows: jax.Array, graph: Graph, seen: jax.Array | None = Non
     return Part(name, *(float(value) for value in values))
 
 
-@functools.partial(jax.jit, static_argnames=("block",))
+@functools.partial(jit_on_mesh, static_argnames=("block",))
 def _rows(model: Llama, tokens: jax.Array, at: jax.Array, block: int) -> jax.Array:
     """Residual stream after ``block`` at the positions ``at``, ``[row, width]``."""
 
@@ -129,11 +130,11 @@ def _probed(
     return [jnp.mean(jnp.stack(rows), axis=0) for rows in found]
 
 
-@jax.jit
+@jit_on_mesh
 def _cache(model: Llama, tokens: jax.Array) -> KVCache:
     return forward(model, tokens, precision=PRECISION).cache
 
 
-@functools.partial(jax.jit, static_argnames=("block",))
+@functools.partial(jit_on_mesh, static_argnames=("block",))
 def _after(model: Llama, cache: KVCache, filler: jax.Array, ids: jax.Array, block: int) -> jax.Array:
     return probed_nodes(model, cache, filler, ids, precision=PRECISION)[block]

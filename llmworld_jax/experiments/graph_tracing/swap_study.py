@@ -14,8 +14,10 @@ import numpy as np
 
 from ...interventions import positions_of, read_with_edits, subspace_bases, swap_subspace
 from ...models.edits import add
-from ...models.forward import KVCache, forward, logits
+from ...models.forward import KVCache, forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import logits
 from .results import Swap
 from .study import Study
 
@@ -113,7 +115,7 @@ def _scores(laws: np.ndarray, adjacency: np.ndarray, here: int, targets: np.ndar
     )
 
 
-@functools.partial(jax.jit, static_argnames="width")
+@functools.partial(jit_on_mesh, static_argnames="width")
 def _clean(model: Llama, tokens: jax.Array, ids: jax.Array, width: int) -> tuple[KVCache, jax.Array, jax.Array]:
     """The cache without the last word (``width`` tokens with its separator), the word's vector after every block, and
     the law over the nodes that follows."""
@@ -124,7 +126,7 @@ def _clean(model: Llama, tokens: jax.Array, ids: jax.Array, width: int) -> tuple
     return cache, read.taps, jax.nn.softmax(logits(model, read.hidden[-1], ids))
 
 
-@jax.jit
+@jit_on_mesh
 def _moved(
     model: Llama, cache: KVCache, last: jax.Array, moves: jax.Array, blocks: jax.Array, ids: jax.Array, doses: jax.Array
 ) -> jax.Array:

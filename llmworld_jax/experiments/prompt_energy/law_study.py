@@ -19,8 +19,9 @@ import analyses
 from ...codec import NumberCodec
 from ...errors import InputError
 from ...models.catalogue import LoadedModel
-from ...models.forward import embed
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...optimise.descent import State, Step, adam, begin, descend
 from ...optimise.number_series import laws_behind
 from ...optimise.soft_prompt import NormRange, norm_range, prompt_of_tokens, within_range
@@ -93,7 +94,7 @@ def measured(
     return jax.vmap(losses_of, in_axes=(0, 0, 0, None))(laws.log_mass, batch.truth[k], batch.codes[k], edges)
 
 
-@functools.partial(jax.jit, static_argnames=("codec",))
+@functools.partial(jit_on_mesh, static_argnames=("codec",))
 def _step(
     model: Llama,
     codec: NumberCodec,
@@ -110,7 +111,7 @@ def _step(
     return descend(state, loss, adam(rate), lambda vectors: within_range(vectors, allowed))
 
 
-@functools.partial(jax.jit, static_argnames=("codec",))
+@functools.partial(jit_on_mesh, static_argnames=("codec",))
 def _tested(model: Llama, codec: NumberCodec, vectors: Array, length: ArrayLike, batch: SeriesBatch) -> Array:
     def one(k: Array) -> Array:
         return jnp.mean(measured(model, codec, vectors, length, batch, k), axis=0)

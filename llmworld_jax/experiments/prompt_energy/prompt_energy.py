@@ -12,6 +12,7 @@ import numpy as np
 from ...content import content_hash
 from ...errors import InputError
 from ...models.catalogue import LoadedModel
+from ...models.readout import embed, token_table
 from ...optimise.soft_prompt import NormRange, nearest_tokens, norm_range, prompt_of_tokens
 from ...optimise.token_pool import allowed_tokens
 from ...store import RunStore
@@ -98,7 +99,7 @@ def run(config: EnergyConfig, loaded: LoadedModel, world: Worlds, store: RunStor
 
 def _written(loaded: LoadedModel, searches: tuple[Found, ...]) -> list[Prompt]:
     """What early searches found, as prompts to be tested."""
-    table = loaded.model.embed[...]
+    table = token_table(loaded.model)
     return [
         Prompt(f"{kind}, {found.objective}", 0, np.asarray(table[search.tokens], np.float32))
         for found in searches
@@ -115,7 +116,7 @@ def _nearest(loaded: LoadedModel, trials: list[Trial], config: EnergyConfig) -> 
         near = nearest_tokens(loaded.model, jnp.asarray(vectors))
         texts = tuple(loaded.tokenizer.decode([int(token)]) for token in near.tokens)
         began = np.resize(start_tokens(loaded, config.start_text), len(vectors))
-        first = np.asarray(loaded.model.embed[...][began], np.float32)
+        first = np.asarray(embed(loaded.model, jnp.asarray(began)), np.float32)
         found[trial.objective] = Readout(
             texts, np.asarray(near.distance / near.gap), np.linalg.norm(vectors, axis=1),
             np.linalg.norm(vectors - first, axis=1),
@@ -180,7 +181,7 @@ def _random(
         return best_random(loaded.model, plan, worlds.training, tokens, rows, count, config.seed)
 
     best = store.unit(key, compute)["tokens"]
-    return [Prompt(f"{RANDOM}, best by {objective}", 0, np.asarray(loaded.model.embed[...][best], np.float32))]
+    return [Prompt(f"{RANDOM}, best by {objective}", 0, np.asarray(embed(loaded.model, jnp.asarray(best)), np.float32))]
 
 
 def _tested(

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ...models.catalogue import LoadedModel
-from ...models.forward import embed
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...walk_prompts import prefix_text
 from .training import Plan, Run, run_loss
 from .worlds import TestSet, Training, Worlds
@@ -53,7 +54,7 @@ def untrained(loaded: LoadedModel, worlds: Worlds, text: str) -> tuple[Prompt, .
     )
 
 
-@functools.partial(jax.jit, static_argnames=("plan", "count"))
+@functools.partial(jit_on_mesh, static_argnames=("plan", "count"))
 def _random_losses(
     model: Llama, plan: Plan, training: Training, key: Key[Array, ""], allowed: Array, rows: Array, count: int
 ) -> tuple[Array, Array]:

@@ -19,8 +19,10 @@ from analyses import graphs
 from systems.walks import random_walk
 
 from ...models.catalogue import LoadedModel
-from ...models.forward import embed, forward
+from ...models.forward import forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...optimise.descent import State, Step, adam, begin, descend
 from ...optimise.seen import Reader, Seen, WalkTask, seen_walk
 from ...optimise.steering import steer
@@ -114,12 +116,12 @@ def _goal(
     return -jnp.log(share_of(seen.laws.log_probability, last, edges))
 
 
-@functools.partial(jax.jit, static_argnames=("setting",))
+@functools.partial(jit_on_mesh, static_argnames=("setting",))
 def _step(model: Llama, setting: Setting, scene: Scene, training: Training, state: State) -> Step:
     return descend(state, functools.partial(_goal, model, setting, scene, training), adam(RATE))
 
 
-@functools.partial(jax.jit, static_argnames=("setting",))
+@functools.partial(jit_on_mesh, static_argnames=("setting",))
 def _tested(model: Llama, setting: Setting, scene: Scene, directions: Array, doses: Array, tasks: WalkTask):
     """``[dose, walk]`` shares of both graphs' own edges, and R of both at each dose, walks pooled."""
 
@@ -221,7 +223,7 @@ def _others(
     }
 
 
-@functools.partial(jax.jit, static_argnames=("block",))
+@functools.partial(jit_on_mesh, static_argnames=("block",))
 def _typical(model: Llama, prompt: Array, tasks: WalkTask, block: int) -> Float[Array, ""]:
     """Median length of the walk's vectors after ``block``."""
     inputs = jnp.concatenate((prompt, embed(model, tasks.word_ids[0][tasks.nodes[0]])))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from analyses import graphs
 
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
 from ...optimise.seen import Reader, Seen, WalkTask, seen_walk
 from .worlds import TestSet
 
@@ -53,7 +54,7 @@ def reader_of(length: int, window: int, filler: tuple[int, ...]) -> Reader:
     return Reader(window, contexts_of(length), length, filler=filler)
 
 
-@functools.partial(jax.jit, static_argnames=("reader",))
+@functools.partial(jit_on_mesh, static_argnames=("reader",))
 def read_behind(
     model: Llama,
     prompts: Float[Array, "walk row d_model"],

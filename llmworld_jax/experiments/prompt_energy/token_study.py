@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...models.catalogue import LoadedModel
-from ...models.forward import KVCache, Output, embed, forward
+from ...models.forward import KVCache, Output, forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...optimise import hard_prompt
 from ...optimise.hard_prompt import Search
 from ...optimise.seen import WalkTask, seen_walk
@@ -98,7 +100,7 @@ def late(model: Llama, config: EnergyConfig, worlds: Worlds, start: np.ndarray) 
     """A prompt behind a cached walk, for the legal words among the next ones."""
     task = draw_task(jax.random.key(config.seed + 29), worlds.training, jnp.asarray(0), LATE_BEFORE + LATE_AFTER)
     ids = task.word_ids[task.nodes]
-    cache = jax.jit(lambda model: forward(model, ids[:LATE_BEFORE]).cache)(model)
+    cache = jit_on_mesh(lambda model: forward(model, ids[:LATE_BEFORE]).cache)(model)
     after = ids[LATE_BEFORE:]
     legal = task.adjacency[task.nodes[LATE_BEFORE:]] > 0
 
@@ -123,11 +125,11 @@ def _problem(
 ) -> Problem:
     """``loss(model, vectors, given)``; weights and what is given are arguments of the programs, not constants."""
 
-    @jax.jit
+    @jit_on_mesh
     def score(model: Llama, tokens: Array, given: Any) -> Array:
         return jax.lax.map(lambda row: loss(model, embed(model, row), given), tokens)
 
-    slope = jax.jit(jax.grad(loss, argnums=1))
+    slope = jit_on_mesh(jax.grad(loss, argnums=1))
     return Problem(
         lambda tokens: score(model, tokens, given), lambda vectors: slope(model, vectors, given), start, around
     )  # fmt: skip

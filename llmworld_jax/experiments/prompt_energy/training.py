@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
 from ...optimise.descent import State, Step, adam, begin, descend
 from ...optimise.seen import seen_walk
 from ...optimise.soft_prompt import NormRange, within_range
@@ -60,7 +61,7 @@ def run_loss(
     return jnp.mean(jax.vmap(one)(jax.random.split(key, plan.walks)))
 
 
-@functools.partial(jax.jit, static_argnames=("plan",))
+@functools.partial(jit_on_mesh, static_argnames=("plan",))
 def step_runs(model: Llama, plan: Plan, training: Training, allowed: NormRange, runs: Run, states: State) -> Step:
     """One step of every run."""
 

@@ -11,8 +11,10 @@ from jaxtyping import Array, Float, Int
 
 from analyses import graphs
 
-from ...models.forward import embed, forward
+from ...models.forward import forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...optimise.seen import Reader, Seen, WalkTask, seen_walk
 
 FOUND_ON = 2
@@ -60,7 +62,7 @@ def contexts_of(length: int) -> tuple[int, ...]:
     return (*(c for c in CONTEXTS if c < length), length)
 
 
-@functools.partial(jax.jit, static_argnames=("reader",))
+@functools.partial(jit_on_mesh, static_argnames=("reader",))
 def _read(model: Llama, prompt: Array, tasks: WalkTask, reader: Reader) -> Seen:
     return jax.lax.map(lambda task: seen_walk(model, prompt, prompt.shape[0], task, reader), tasks)
 

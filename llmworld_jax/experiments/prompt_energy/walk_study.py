@@ -17,8 +17,9 @@ from systems import covering_walks, walks
 from systems.curricula import CURRICULA, Curriculum
 
 from ...models.catalogue import LoadedModel
-from ...models.forward import embed
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed
 from ...optimise import walk_search
 from ...optimise.descent import adam
 from ...optimise.legal_walks import one_hot, swap_scores
@@ -109,7 +110,7 @@ def _learned(
 ) -> tuple[Array, int]:  # fmt: skip
     number, steps = stage.adjacency.shape[0], max(1, config.steps // POLICY_SHARE)
 
-    @jax.jit
+    @jit_on_mesh
     def step(model: Llama, state: Any) -> Any:
         loss = functools.partial(walk_loss, model, stage, layer, config.window, False)
         return policy_step(
@@ -129,7 +130,7 @@ def _relaxed(
 ) -> tuple[np.ndarray, int]:  # fmt: skip
     number, annealing = stage.adjacency.shape[0], Annealing(steps=config.steps)
 
-    @jax.jit
+    @jit_on_mesh
     def step(model: Llama, state: Any) -> Any:
         loss = functools.partial(walk_loss, model, stage, layer, config.window, config.remat)
         return relaxed_step(state, loss, stage.adjacency, annealing, adam(0.3))
@@ -147,12 +148,12 @@ def _searched(
 ) -> walk_search.WalkSearch:  # fmt: skip
     number, adjacency = stage.adjacency.shape[0], np.asarray(stage.adjacency)
 
-    @jax.jit
+    @jit_on_mesh
     def score(model: Llama, drawn: Array) -> Array:
         loss = functools.partial(walk_loss, model, stage, layer, config.window, False)
         return jax.lax.map(loss, one_hot(drawn, number))
 
-    @jax.jit
+    @jit_on_mesh
     def slope(model: Llama, walk: Array) -> Array:
         loss = functools.partial(walk_loss, model, stage, layer, config.window, config.remat)
         return swap_scores(loss, walk, number)

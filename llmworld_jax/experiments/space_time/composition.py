@@ -8,7 +8,8 @@ before them) and writes (down), with the embeddings and what the unembedding rea
           \lVert v B \rVert \text{ (Q)}, \quad \lVert B v \rVert \text{ (K)} :
 
 how much of v a head carries on, puts out, and asks and is asked by. Rotary positions are left out of B (it is that of a
-token looking at itself).
+token looking at itself), and so are the biases of Qwen2, its norms of heads in Qwen3, and the norms that Gemma-2 puts
+after a part.
 
 Source: the code of Gurnee and Tegmark, arXiv 2310.02207, with what it lacks: a null of random directions.
 """
@@ -22,7 +23,11 @@ from jaxtyping import Array, Float, Key
 
 from analyses.probes.directions import composition, random_directions
 
+from ...models.config import ModelConfig
+from ...models.layers import norm_gain
 from ...models.llama import Block, Llama
+from ...models.mesh import jit_on_mesh
+from ...models.storage import opened
 
 #: Parts of a block that read the residual stream (so from the blocks after the probe), and that write to it (before).
 READING, WRITING = ("up", "gate", "V", "Q", "K"), ("down", "O")
@@ -60,25 +65,26 @@ def compose(model: Llama, direction: Float[Array, " width"]) -> Composition:
     c = model.config
 
     def of_block(block: Block) -> tuple[Array, ...]:
-        gain = block.mlp_norm[...][:, None]
-        neurons = (gain * block.up[...], gain * block.gate[...], block.down[...].T)
-        return *(composition(v, w.T) for w in neurons), *_heads(block, v, c.num_heads, c.num_kv_heads, c.head_dim)
+        gain = norm_gain(block.mlp_norm[...], c)[:, None]
+        up, gate, down = (opened(w) for w in (block.up, block.gate, block.down))
+        neurons = (gain * up, gain * gate, down.T)
+        return *(composition(v, w.T) for w in neurons), *_heads(block, v, c)
 
     of_layers = jax.lax.map(of_block, model.layers)
     head = model.embed[...] if model.head is None else model.head[...].T
-    words = composition(v, model.embed[...]), composition(v, head * model.final_norm[...])
+    words = composition(v, model.embed[...]), composition(v, head * norm_gain(model.final_norm[...], c))
     return Composition(*(*of_layers, *words))
 
 
-def _heads(block: Block, v: Array, num_heads: int, num_kv_heads: int, head_dim: int) -> tuple[Array, ...]:
+def _heads(block: Block, v: Array, c: ModelConfig) -> tuple[Array, ...]:
     """V, O, Q and K scores of every head; query head h shares key/value head h // group."""
-    gain, group = block.attn_norm[...][:, None], num_heads // num_kv_heads
+    gain, group, head_dim = norm_gain(block.attn_norm[...], c)[:, None], c.num_heads // c.num_kv_heads, c.head_dim
     d = gain.shape[0]
     q, k, value = (
-        (gain * w[...]).reshape(d, -1, head_dim).swapaxes(0, 1) for w in (block.q, block.k, block.v)
+        (gain * opened(w)).reshape(d, -1, head_dim).swapaxes(0, 1) for w in (block.q, block.k, block.v)
     )  # [head, d, head_dim]
     k, value = jnp.repeat(k, group, axis=0), jnp.repeat(value, group, axis=0)
-    out = block.o[...].reshape(num_heads, head_dim, d).swapaxes(1, 2)  # [head, d, head_dim], its transpose
+    out = opened(block.o).reshape(c.num_heads, head_dim, d).swapaxes(1, 2)  # [head, d, head_dim], its transpose
     carried, put = _both_sides(v, value, out)
     asking, asked = _both_sides(v, q, k)
     return carried, put, asking, asked
@@ -115,10 +121,10 @@ def parts(
     return tuple(_part(name, *rest) for name, *rest in _with_null(found, null, layer))
 
 
-_composed = jax.jit(compose)
+_composed = jit_on_mesh(compose)
 
 
-@jax.jit
+@jit_on_mesh
 def _largest(model: Llama, directions: Array, layer: Array) -> dict[str, Array]:
     def one(direction: Array) -> dict[str, Array]:
         named = _named(compose(model, direction))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from ...entities.recipe import Duplicates, EntityOptions
 from ...errors import InputError
+from ..dtypes import check_dtype
 
 DEFAULT_DATASETS = ("world_cities", "historical_figures")
 #: Beyond so many entities a dataset is read in one stream, which keeps Gram sums and test rows only.
@@ -82,8 +83,7 @@ class SpaceTimeConfig:
                 raise InputError(f"--{name} {' '.join(given)}", "different names, at least one", "Name each once")
         if 0 < self.entities < 50:
             raise InputError(f"--entities {self.entities}", "at least 50, or 0 for all", "Choose another number")
-        if self.dtype not in ("float32", "bfloat16"):
-            raise InputError(f"--dtype {self.dtype}", "float32 or bfloat16", "Choose one of these")
+        check_dtype(self.dtype)
         return self
 
     def options(self) -> EntityOptions:

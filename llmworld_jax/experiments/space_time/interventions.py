@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int
 
 from ...errors import InputError
 from ...models.edits import Edit, ablate_neuron, pin_neuron
-from ...models.forward import forward, logits
+from ...models.forward import forward
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import logits
 from .certificate import student
 from .responses import Contrast, Progress, responses
 
@@ -108,7 +110,7 @@ def ablation_loss(
     return Ablation(loss[0], loss[1:] - loss[0])
 
 
-@jax.jit
+@jit_on_mesh
 def _losses(
     model: Llama, tokens: Int[Array, "prompt position"], neurons: Int[Array, "neuron 2"]
 ) -> Float[Array, "run prompt position-1"]:

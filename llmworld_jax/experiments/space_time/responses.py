@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ...models.attention import causal_attention
-from ...models.blocks import finish_block, queries_keys_values
+from ...models.blocks import causal_heads, finish_block, queries_keys_values
 from ...models.edits import Edit, apply_edits
-from ...models.forward import embed, logits
-from ...models.layers import rms_norm
 from ...models.llama import Llama
+from ...models.mesh import jit_on_mesh
+from ...models.readout import embed, final_hidden, logits
 from ...models.rope import rotation
 
 #: Interventions in one call: all calls have one shape, so that one program serves any number of them.
@@ -114,7 +113,7 @@ def responses(
     return clean, jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-@jax.jit
+@jit_on_mesh
 def _chunk(model: Llama, contrast: Contrast, edits: Edit, where: Array, weights: Array) -> _Rows:
     """Rows of the clean run and of every edit."""
 
@@ -162,7 +161,7 @@ def _run(
 
         h = hook("resid_pre", h)
         q, k, v = queries_keys_values(block, model, h, cos, sin, precision)
-        attended = causal_attention(q, k.swapaxes(0, 1), v.swapaxes(0, 1), precision)
+        attended = causal_heads(model, layer, q, k.swapaxes(0, 1), v.swapaxes(0, 1), precision)
         return finish_block(block, model, h, attended, precision, hook)[0]
 
     def body(layer: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -176,7 +175,7 @@ def _run(
     start = (clean.entering[first], clean.read_out, clean.entering)
     h, read_out, entering = jax.lax.fori_loop(first, c.num_layers, body, start)
     last = jnp.take_along_axis(h, places[:, 1:, None], axis=1)[:, 0]
-    law = jax.nn.log_softmax(logits(model, rms_norm(last, model.final_norm[...], c.norm_eps)))
+    law = jax.nn.log_softmax(logits(model, final_hidden(model, last)))
     return _Run(law, read_out, entering)
 
 

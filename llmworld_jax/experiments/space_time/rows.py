@@ -9,6 +9,7 @@ import numpy as np
 from ...activations import stream
 from ...entities.prompts import EntityPrompts
 from ...models.llama import Llama
+from ...models.readout import embed, token_table
 
 MATMUL_PRECISION = "highest"
 Progress = Callable[[str], None]
@@ -56,7 +57,7 @@ def _read(
     config = model.config
     widths = {"resid_post": (config.num_layers + 1, config.d_model), "mlp_act": (config.num_layers, config.d_mlp)}
     found = {site: np.empty((widths[site][0], len(last), widths[site][1]), np.float32) for site in sites}
-    found["resid_post"][0] = np.asarray(model.embed[...][jnp.asarray(last)], np.float32)
+    found["resid_post"][0] = np.asarray(embed(model, jnp.asarray(last)), np.float32)
     batches = stream(
         model, prompts.tokens, prompts.last, sites=sites, precision=MATMUL_PRECISION,
         progress=every_fifth(progress, what),
@@ -70,7 +71,7 @@ def _read(
 
 def mean_embedding(model: Llama, prompts: EntityPrompts) -> np.ndarray:
     """Mean of the input embeddings of the name's own tokens, ``[entity, width]``: no context, no order."""
-    table = np.asarray(model.embed[...], np.float32)
+    table = np.asarray(token_table(model), np.float32)
     spans = zip(prompts.tokens, prompts.first, prompts.last, strict=True)
     return np.stack([table[tokens[first : last + 1]].mean(axis=0) for tokens, first, last in spans])
 

@@ -32,6 +32,7 @@ from ...activations import stream
 from ...entities.prompts import EntityPrompts
 from ...errors import InputError
 from ...models.llama import Llama
+from ...models.readout import token_table
 from .results import Sweep
 from .rows import MATMUL_PRECISION, Progress, every_fifth, residual_rows
 from .study import Study
@@ -126,7 +127,7 @@ def _read(
     began = time.perf_counter()
     centre = _centre(model, prompts, fold)
     last = np.array([tokens[at] for tokens, at in zip(prompts.tokens, prompts.last, strict=True)], np.int32)
-    table, slot = model.embed[...], np.cumsum(fold < 0) - 1
+    table, slot = token_table(model), np.cumsum(fold < 0) - 1
     held = np.empty((len(centre), slot[-1] + 1, centre.shape[1]), np.float32)
     sums = _nothing(centre, y.shape[1])
     for batch, taps in stream(

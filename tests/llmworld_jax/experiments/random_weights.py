@@ -11,7 +11,7 @@ import numpy as np
 def write_weights(folder: Path, config: dict, seed: int) -> None:
     """``model.safetensors`` for ``config`` (as in config.json)."""
     from llmworld_jax.models.checkpoint import tensor_shapes
-    from llmworld_jax.models.config import parse_config
+    from llmworld_jax.models.config_keys import parse_config
     from llmworld_jax.models.safetensors_files import write_safetensors
 
     shapes, random = tensor_shapes(parse_config(config)), np.random.default_rng(seed)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -238,22 +239,18 @@ def filling_disk(monkeypatch):
     return fill
 
 
-def fake_laws(model, codec, prompt, **options):
+def fake_laws(model, tokens, item_at, levels):
     """What the model would say, without a model: uniform laws."""
-    import jax.numpy as jnp
-
-    from llmworld_jax.laws import Laws
-
-    time, bins = len(prompt.item_at), codec.numerals.num_bins
-    nothing = 0 * prompt.tokens[0]  # so that vmap gives every series its own
-    log_mass = jnp.full((time, bins), -np.log(bins), jnp.float32).at[0].set(jnp.nan) + nothing
-    return Laws(codec.numerals.edges(), log_mass, jnp.zeros(time, jnp.float32) + nothing)
+    series, time, bins = len(tokens), len(item_at), math.prod(map(len, levels))
+    log_mass = np.full((series, time, bins), -np.log(bins), np.float32)
+    log_mass[:, 0] = np.nan
+    return log_mass, np.zeros((series, time), np.float32)
 
 
 def test_a_disk_that_fills_up_leaves_whole_files_only(
     llmworld, model_folder, monkeypatch, filling_disk, snapshot, is_paragraph
 ):
-    monkeypatch.setattr(many_laws, "number_laws", fake_laws)
+    monkeypatch.setattr(many_laws, "_laws_of", fake_laws)
     call = ("dynamics", "--model", model_folder, "--name", "full", *SMALL)
     with monkeypatch.context() as patch:
         filling_disk(2)  # config.json and one unit
@@ -278,7 +275,7 @@ def test_an_interrupt_keeps_what_is_finished(llmworld, model_folder, monkeypatch
             raise KeyboardInterrupt
         return fake_laws(*arguments, **options)
 
-    monkeypatch.setattr(many_laws, "number_laws", interrupted)
+    monkeypatch.setattr(many_laws, "_laws_of", interrupted)
     code, out, err = llmworld("dynamics", "--model", model_folder, "--name", "stopped", *SMALL)
     assert (code, out) == (130, "")
     assert "finished parts are kept" in err.splitlines()[-1]

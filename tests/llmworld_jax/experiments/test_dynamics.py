@@ -106,7 +106,8 @@ def test_the_stored_law_is_the_law_of_the_stored_tokens(arrays, loaded):
     import jax
     import jax.numpy as jnp
 
-    from llmworld_jax.models.forward import forward, logits
+    from llmworld_jax.models.forward import forward
+    from llmworld_jax.models.readout import logits
 
     t = 17
     tokens = arrays[f"{NUMBERS}.tokens"][1, : arrays[f"{NUMBERS}.item_at"][1, t]]
@@ -184,15 +185,15 @@ class Stopped(RuntimeError):
 
 def counted(monkeypatch, stop_after: int | None = None) -> list:
     """Count readings of the model; end the process in the middle, as far as Python can tell."""
-    read, number_laws = [], many_laws.number_laws
+    read, laws_of = [], many_laws._laws_of
 
     def reading(*arguments, **options):
         if len(read) == stop_after:
             raise Stopped
         read.append(1)
-        return number_laws(*arguments, **options)
+        return laws_of(*arguments, **options)
 
-    monkeypatch.setattr(many_laws, "number_laws", reading)
+    monkeypatch.setattr(many_laws, "_laws_of", reading)
     return read
 
 

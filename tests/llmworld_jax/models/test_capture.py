@@ -8,7 +8,8 @@ import pytest
 from llmworld_jax.axes import SITES
 from llmworld_jax.errors import InputError
 from llmworld_jax.models.capture import capture
-from llmworld_jax.models.forward import embed, forward
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed
 
 TOKENS = jnp.asarray(np.random.default_rng(2).integers(0, 40, 13), jnp.int32)
 

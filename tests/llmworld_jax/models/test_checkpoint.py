@@ -1,6 +1,7 @@
 """``load_parameters``: what is read is what was written, and nothing else is accepted."""
 
 import json
+import re
 import struct
 
 import jax
@@ -8,16 +9,21 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
 from safetensors.numpy import load_file, save_file
 
 from llmworld_jax.errors import InputError
+from llmworld_jax.models import checkpoint
 from llmworld_jax.models.checkpoint import load_parameters, tensor_shapes
 from llmworld_jax.models.config import ModelConfig
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.mesh import make_mesh, parse_mesh
 from llmworld_jax.models.safetensors_files import INDEX, SINGLE, write_safetensors
+from llmworld_jax.models.sharding import named_leaves, partition_spec
 
 TIED = ModelConfig("llama", 31, 16, 3, 4, 2, 6, 24, 1e-5, 1e4, None, True, 64)
 UNTIED = ModelConfig("llama", 31, 16, 3, 4, 2, 6, 24, 1e-5, 1e4, None, False, 64)
+ALIGNED = checkpoint._aligned
 Q1 = "model.layers.1.self_attn.q_proj.weight"
 EMBED = "model.embed_tokens.weight"
 
@@ -95,17 +101,37 @@ def test_dtype_must_be_floating(tmp_path, dtype):
         load_parameters(tmp_path, TIED, dtype)
 
 
-def test_place_sees_every_parameter_once(tmp_path):
-    save_file(random_tensors(UNTIED), tmp_path / SINGLE)
-    seen = {}
+@pytest.mark.parametrize("text", ["data=8", "data=2,model=4", "model=8", "model=2"])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_on_a_mesh_the_same_numbers_and_only_the_parts_that_are_held(tmp_path, text, sharded, monkeypatch):
+    tensors = random_tensors(UNTIED)
+    save_sharded(tmp_path, tensors) if sharded else save_file(tensors, tmp_path / SINGLE)
+    blocks = []
+    monkeypatch.setattr(checkpoint, "_aligned", lambda *given: blocks.append(ALIGNED(*given)) or blocks[-1])
+    mesh, said = make_mesh(parse_mesh(text)), []
+    loaded = load_parameters(tmp_path, UNTIED, mesh=mesh, progress=lambda *now: said.append(now))
+    whole = sum(tensor.nbytes for tensor in tensors.values())
+    # All devices are this process's, so every part is read, and each once.
+    assert sum(block.nbytes for block in blocks) == whole
+    assert said[-1] == (whole, whole)
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    for path, leaf in named_leaves(loaded).items():
+        assert leaf.sharding == NamedSharding(mesh, partition_spec(path, UNTIED, mesh.shape["model"]))
+    alone = load_parameters(tmp_path, UNTIED)
+    for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
-    def place(path, block):
-        seen[path] = block.shape
-        return jax.device_put(block)
 
-    load_parameters(tmp_path, UNTIED, place=place)
-    assert len(seen) == 12
-    assert seen["layers.down"] == (3, 24, 16)
+def test_every_number_can_be_checked(tmp_path):
+    tensors = random_tensors(TIED)
+    save_file(tensors, tmp_path / SINGLE)
+    checkpoint.require_finite(tmp_path, TIED)
+    with pytest.raises(InputError, match="missing lm_head"):
+        checkpoint.require_finite(tmp_path, UNTIED)
+    tensors[Q1][3, 2] = np.nan
+    save_file(tensors, tmp_path / SINGLE)
+    with pytest.raises(InputError, match=re.escape(Q1)):
+        checkpoint.require_finite(tmp_path, TIED)
 
 
 def test_all_differences_at_once(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.models.config import ModelConfig, RopeScaling, parse_config
+from llmworld_jax.models.config import ModelConfig, RopeScaling
+from llmworld_jax.models.config_keys import parse_config
 
 SMOL = {
     "architectures": ["LlamaForCausalLM"],
@@ -90,7 +91,7 @@ def test_reads_what_the_installed_transformers_writes(as_saved):
         ({"sliding_window": 4096}, "sliding_window"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"architectures": ["MistralForCausalLM"]}, "architectures"),
-        ({"model_type": "gemma2"}, "model_type"),
+        ({"model_type": "gemma3_text"}, "model_type"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "linear"),
         ({"rope_scaling": {**LLAMA3, "attention_factor": 2.0}}, "attention_factor"),
         ({"rope_scaling": {**LLAMA3, "high_freq_factor": 1.0}}, "low_freq_factor"),
@@ -122,7 +123,7 @@ def test_lists_everything_at_once():
 
 
 def test_empty_is_refused():
-    with pytest.raises(InputError, match="saying Llama"):
+    with pytest.raises(InputError, match="model_type = None"):
         parse_config({})
 
 

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from llmworld_jax.errors import InputError
 from llmworld_jax.models import cache, catalogue, default, hub
 from llmworld_jax.models.checkpoint import tensor_shapes
-from llmworld_jax.models.config import parse_config
+from llmworld_jax.models.config_keys import parse_config
 from llmworld_jax.models.gguf import convert_gguf
 from llmworld_jax.models.gguf_file import GGUFFile
 from llmworld_jax.models.gguf_tokenizer import tokenizer_from_gguf
@@ -247,6 +247,8 @@ def test_load_a_folder(folder):
         "fingerprint": None,
         "licence": None,
         "dtype": "float32",
+        "attention": "reference",
+        "mesh": None,
     }
 
 

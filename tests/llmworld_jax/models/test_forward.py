@@ -14,8 +14,9 @@ from jax.test_util import check_grads
 
 from llmworld_jax.axes import SITES
 from llmworld_jax.errors import InputError
-from llmworld_jax.models.forward import Branches, KVCache, forward, logits, tree_forward
+from llmworld_jax.models.forward import Branches, KVCache, forward, tree_forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 
 run = jax.jit(forward, static_argnames=("taps", "remat", "precision"))
 run_tree = jax.jit(tree_forward, static_argnames=("remat", "precision"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from llmworld_jax.errors import InputError
 from llmworld_jax.models.cache import verify
 from llmworld_jax.models.checkpoint import load_parameters, tensor_shapes
-from llmworld_jax.models.config import ModelConfig, RopeScaling, parse_config
+from llmworld_jax.models.config import ModelConfig, RopeScaling
+from llmworld_jax.models.config_keys import parse_config
 from llmworld_jax.models.gguf import GGUF_NAMES, convert_gguf, unpermute
 from llmworld_jax.models.gguf_file import GGUFFile
 from llmworld_jax.models.gguf_tokenizer import tokenizer_from_gguf
@@ -158,7 +159,8 @@ def test_llama3_scaling_is_recovered_from_its_factors(tmp_path, factor):
         ({"extra": [("blk.0.attn_q.bias", np.zeros(64, np.float32))]}, "unknown blk.0.attn_q.bias"),
         ({"keys": {"llama.expert_count": 8}}, "expert_count"),
         ({"keys": {"llama.attention.sliding_window": 8}}, "sliding_window"),
-        ({"keys": {"llama.block_count": 2**31 - 1}}, "layers in"),
+        ({"keys": {"llama.block_count": 2**31 - 1}}, "more than 1000"),
+        ({"keys": {"llama.block_count": 999}}, "layers in"),
         ({"keys": {"llama.embedding_length": 2**30, "llama.rope.dimension_count": 2**28}}, "token_embd"),
         ({"keys": {"llama.rope.dimension_count": 8}}, "dimension_count"),
         ({"keys": {"llama.vocab_size": 8}}, "vocab_size"),

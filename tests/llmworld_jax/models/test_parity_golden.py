@@ -1,4 +1,4 @@
-"""Our Llama against arrays made by Hugging Face torch (``tests/golden/make_golden.py``), without torch."""
+"""Our models against arrays made by Hugging Face torch (``tests/golden/make_golden.py``), without torch."""
 
 import dataclasses
 import json
@@ -14,12 +14,15 @@ from jaxtyping import Array
 from safetensors.numpy import save_file
 
 from llmworld_jax.models.checkpoint import load_parameters
-from llmworld_jax.models.config import ModelConfig, parse_config
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.config import ModelConfig
+from llmworld_jax.models.config_keys import parse_config
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
-VARIANTS = ("multi_head", "grouped", "llama31", "llama32", "smollm2", "wide_heads")
+LLAMAS = ("multi_head", "grouped", "llama31", "llama32", "smollm2", "wide_heads")
+VARIANTS = (*(f"llama_{name}" for name in LLAMAS), "mistral", "qwen2", "qwen2_window", "qwen3", "gemma2")
 CASES = ("near", "far", "long")
 TOLERANCES = {"f32": 1e-5, "f64": 1e-10}
 
@@ -29,7 +32,7 @@ Arrays = dict[str, np.ndarray]
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arrays]:
     """A checkpoint folder in Hugging Face's layout, and the arrays."""
-    with np.load(GOLDEN / f"llama_{request.param}.npz", allow_pickle=False) as file:
+    with np.load(GOLDEN / f"{request.param}.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "config.json").write_text(str(arrays["config"]))
@@ -125,6 +128,8 @@ WEIGHT_MUTATIONS: tuple[Callable, ...] = (
 @pytest.mark.parametrize("mutate", WEIGHT_MUTATIONS, ids=lambda f: f.__name__.strip("_"))
 def test_a_wrong_computation_would_be_seen(variant: tuple[Path, Arrays], mutate: Callable) -> None:
     folder, arrays = variant
+    if parse_config(json.loads(str(arrays["config"]))).family != "llama":
+        pytest.skip("shown on the Llamas; what a family adds is changed below")
     model, changed = mutate(load(folder), arrays)
     assert min(errors(model, changed, "far", "f32")) > 100 * TOLERANCES["f32"]
 
@@ -141,13 +146,45 @@ def _other_epsilon(config: ModelConfig) -> dict[str, Any]:
     return {"norm_eps": 1e-2}
 
 
-@pytest.mark.parametrize("change", [_other_theta, _no_scaling, _other_epsilon], ids=lambda f: f.__name__.strip("_"))
+def _other_window(config: ModelConfig) -> dict[str, Any]:
+    return {"windows": config.windows and tuple(None if w is None else w + 1 for w in config.windows)}
+
+
+def _windows_exchanged(config: ModelConfig) -> dict[str, Any]:
+    return {"windows": config.windows and tuple(None if w else 7 for w in config.windows)}
+
+
+def _no_caps(config: ModelConfig) -> dict[str, Any]:
+    return {"attention_softcap": None}
+
+
+def _no_logit_cap(config: ModelConfig) -> dict[str, Any]:
+    return {"logit_softcap": None}
+
+
+def _usual_query_scale(config: ModelConfig) -> dict[str, Any]:
+    return {"query_scale": None}
+
+
+def _other_activation(config: ModelConfig) -> dict[str, Any]:
+    return {"activation": "silu"}
+
+
+CHANGES = (
+    _other_theta, _no_scaling, _other_epsilon, _other_window, _windows_exchanged, _no_caps, _no_logit_cap,
+    _usual_query_scale, _other_activation,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda f: f.__name__.strip("_"))
 def test_a_wrong_config_would_be_seen(
     variant: tuple[Path, Arrays], change: Callable[[ModelConfig], dict[str, Any]]
 ) -> None:
     folder, arrays = variant
     config = parse_config(json.loads(str(arrays["config"])))
-    if change is _no_scaling and config.rope_scaling is None:
-        pytest.skip("this variant has no scaling")
-    wrong = errors(load(folder, **change(config)), arrays, "far", "f32")
-    assert min(wrong) > 100 * TOLERANCES["f32"]
+    changes = change(config)
+    if dataclasses.replace(config, **changes) == config:
+        pytest.skip("this variant has nothing of the kind")
+    logit_error, block_error = errors(load(folder, **changes), arrays, "far", "f32")
+    seen = logit_error if change is _no_logit_cap else min(logit_error, block_error)
+    assert seen > 100 * TOLERANCES["f32"]

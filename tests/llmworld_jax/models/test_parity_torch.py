@@ -1,4 +1,4 @@
-"""Our Llama against Hugging Face torch, live: random models and the default model, through checkpoints."""
+"""Our models against Hugging Face torch, live: random models and the default model, through checkpoints."""
 
 import importlib.util
 import json
@@ -14,16 +14,18 @@ from jaxtyping import Array
 
 from llmworld_jax.models.catalogue import DEFAULT, locate
 from llmworld_jax.models.checkpoint import load_parameters
-from llmworld_jax.models.config import parse_config
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.config_keys import parse_config
+from llmworld_jax.models.forward import forward
 from llmworld_jax.models.llama import Llama
+from llmworld_jax.models.readout import logits
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
 MAKER = Path(__file__).resolve().parents[2] / "golden" / "make_golden.py"
-VARIANTS = ("multi_head", "grouped", "llama31", "llama32", "smollm2", "wide_heads")
+LLAMAS = ("multi_head", "grouped", "llama31", "llama32", "smollm2", "wide_heads")
+VARIANTS = (*LLAMAS, "mistral", "qwen2", "qwen2_window", "qwen3", "gemma2")
 SEED = 20261122
 
 

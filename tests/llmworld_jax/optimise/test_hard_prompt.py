@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.models.forward import embed, forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed, logits
 from llmworld_jax.optimise import hard_prompt as hp
 
 HIDDEN = np.array([7, 21, 33, 12], np.int32)

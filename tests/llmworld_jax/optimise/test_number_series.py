@@ -7,7 +7,7 @@ import pytest
 
 from llmworld_jax.codec import NumberCodec
 from llmworld_jax.laws import number_laws
-from llmworld_jax.models.forward import embed
+from llmworld_jax.models.readout import embed
 from llmworld_jax.numerals import Numerals
 from llmworld_jax.optimise.number_series import laws_behind, relaxed_digits, relaxed_series
 from llmworld_jax.prompts import Prompt

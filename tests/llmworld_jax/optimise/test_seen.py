@@ -8,7 +8,8 @@ import pytest
 from analyses import graphs
 from llmworld_jax.errors import InputError
 from llmworld_jax.models import edits
-from llmworld_jax.models.forward import embed, forward
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed
 from llmworld_jax.optimise.seen import Reader, WalkTask, placed, scores, seen_walk, slopes_of_tokens
 from systems.lattices import grid, path
 from systems.walks import random_walk

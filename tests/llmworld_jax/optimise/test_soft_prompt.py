@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmworld_jax.errors import InputError
-from llmworld_jax.models.forward import embed
+from llmworld_jax.models.readout import embed
 from llmworld_jax.optimise.soft_prompt import NormRange, nearest_tokens, norm_range, prompt_of_tokens, within_range
 
 

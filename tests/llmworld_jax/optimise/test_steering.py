@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from llmworld_jax.models.forward import embed, forward
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed
 from llmworld_jax.optimise.seen import Reader, WalkTask, seen_walk
 from llmworld_jax.optimise.steering import offsets, steer
 from systems.lattices import grid

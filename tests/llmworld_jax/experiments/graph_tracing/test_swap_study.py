@@ -8,7 +8,8 @@ import pytest
 from llmworld_jax.experiments.graph_tracing.config import GraphConfig
 from llmworld_jax.experiments.graph_tracing.study import prepare
 from llmworld_jax.experiments.graph_tracing.swap_study import PLANES, swap_of
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import logits
 
 
 @pytest.mark.slow

@@ -150,7 +150,8 @@ def test_scores_are_those_of_a_plain_pass(word_loaded):
     none, lengths = map(jnp.asarray, testing.behind(np.zeros((0, 32), np.float32), 0, 2, 2))
     seen = testing.read_behind(word_loaded.model, none, lengths, test.tasks, testing.reader_of(120, 20, (3,)))
     scores = testing.scores_of(seen, test)
-    from llmworld_jax.models.forward import forward, logits
+    from llmworld_jax.models.forward import forward
+    from llmworld_jax.models.readout import logits
 
     nodes, ids = np.asarray(test.tasks.nodes), np.asarray(test.tasks.word_ids[0])
     adjacency = np.asarray(test.graph.adjacency)

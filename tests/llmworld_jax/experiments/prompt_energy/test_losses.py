@@ -8,7 +8,8 @@ import pytest
 from analyses import graphs
 from llmworld_jax.experiments.prompt_energy import losses
 from llmworld_jax.experiments.prompt_energy.config import OBJECTIVES, EnergyConfig
-from llmworld_jax.models.forward import embed, forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import embed, logits
 from llmworld_jax.optimise.seen import WalkTask, seen_walk
 from systems.lattices import grid
 from systems.walks import random_walk

@@ -17,7 +17,8 @@ from llmworld_jax.experiments.space_time.interventions import (
 )
 from llmworld_jax.experiments.space_time.responses import Contrast
 from llmworld_jax.models.edits import ablate_neuron, pin_neuron
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import logits
 
 pytestmark = pytest.mark.slow  # one interpreter is enough
 

@@ -8,7 +8,8 @@ import pytest
 from llmworld_jax.experiments.space_time import responses as module
 from llmworld_jax.experiments.space_time.responses import CHUNK, Contrast, responses
 from llmworld_jax.models.edits import Edit, add, pin_neuron, project_out
-from llmworld_jax.models.forward import forward, logits
+from llmworld_jax.models.forward import forward
+from llmworld_jax.models.readout import logits
 
 pytestmark = pytest.mark.slow  # one interpreter is enough
 

@@ -1,0 +1,1 @@
+"""How fast a model is read on this device, beside what the device can do and beside torch."""
