@@ -17,7 +17,7 @@ from .codec import NumberCodec
 from .digit_tree import Tree, complete_tree, leaf_log_mass, level_sizes
 from .models.forward import Branches, KVCache, forward, tree_forward
 from .models.llama import Llama
-from .models.mesh import data_devices, jit_on_mesh, over_data
+from .models.mesh import data_devices, jit_on_mesh, over_data, vmap_over_data
 from .models.readout import logits
 from .models.storage import Precision
 from .prompts import Prompt
@@ -177,16 +177,19 @@ def _nodes(
 def map_chunks(function, arrays, size: int):
     """``function`` over leading-axis chunks of equal size (at most ``size``), one after the other.
 
-    The last is padded by repetition. On a mesh each chunk is dealt out over the ``data`` axis, and larger by it.
+    The last is padded by repetition. On a mesh every device of the ``data`` axis has a chunk of its own at a time, all
+    of them next to one another; nothing in ``function`` reaches from one device's chunk into another's.
     """
     leaves = jax.tree.leaves(arrays)
     length, devices = leaves[0].shape[0], data_devices()
     chunks = -(-length // (size * devices))
-    size = devices * -(-length // (chunks * devices))
-    index = jnp.minimum(jnp.arange(chunks * size, dtype=jnp.int32), length - 1)
-    stacked = over_data(jax.tree.map(lambda a: a[index].reshape(chunks, size, *a.shape[1:]), arrays), axis=1)
+    size = -(-length // (chunks * devices))
+    shape = (size,) if devices == 1 else (devices, size)
+    index = jnp.minimum(jnp.arange(chunks * devices * size, dtype=jnp.int32), length - 1)
+    stacked = over_data(jax.tree.map(lambda a: a[index].reshape(chunks, *shape, *a.shape[1:]), arrays), axis=1)
+    run = function if devices == 1 else vmap_over_data(function)
     if chunks == 1:
-        mapped = function(jax.tree.map(lambda a: a[0], stacked))
-        return jax.tree.map(lambda a: a[:length], mapped)
-    mapped = jax.lax.map(function, stacked)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:length], mapped)
+        mapped = jax.tree.map(lambda a: a[None], run(jax.tree.map(lambda a: a[0], stacked)))
+    else:
+        mapped = jax.lax.map(run, stacked)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[1 + len(shape) :])[:length], mapped)

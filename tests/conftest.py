@@ -3,7 +3,10 @@
 llmworld_jax is imported inside the fixture, because jaxtyping's checker must be installed first.
 """
 
+import fcntl
 import gc
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +59,31 @@ def _few_memory_maps():
     if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def shared_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of the tests that every worker sees."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made_once(shared_by_workers: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``made_once(name, make)``: the folder that ``make`` filled, in whichever worker asked first."""
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = shared_by_workers / name
+        with (shared_by_workers / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "whole").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a failure left
+                folder.mkdir()
+                make(folder)
+                (folder / "whole").touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -12,15 +12,17 @@ from .kernels import default_kernel, unsupported
 from .llama import Llama
 
 AUTO = "auto"
+ALONE = ("splash",)
 _LENGTH = 1024  # of no meaning: no kernel refuses a whole sequence for its length
 
 
-def kernel_for(config: ModelConfig, name: str, dtype: Any, platform: str) -> str:
+def kernel_for(config: ModelConfig, name: str, dtype: Any, platform: str, devices: int = 1) -> str:
     """``name``, if it serves a model of ``config`` here; for ``"auto"`` a fused kernel that does, or the reference.
 
     Args:
         dtype: of queries, keys and values.
         platform: as ``jax.default_backend()`` names it.
+        devices: of the model's mesh; a Pallas kernel (``"splash"``) is not cut up for several.
 
     Raises:
         InputError: no such kernel, or not for this model or platform.
@@ -34,6 +36,8 @@ def kernel_for(config: ModelConfig, name: str, dtype: Any, platform: str) -> str
         head_dim=config.head_dim, dtype=dtype, softcap=config.attention_softcap, platform=platform,
         window=next(iter(windows)) if len(windows) == 1 else jnp.zeros((), jnp.int32),
     )  # fmt: skip
+    if reason is None and devices > 1 and chosen in ALONE:
+        reason = f"it runs on one device, not on a mesh of {devices}"
     if reason is None:
         return chosen
     if name == AUTO:

@@ -24,6 +24,7 @@ from .hub import REPOSITORY, download
 from .llama import Llama
 from .mesh import described_mesh
 from .safetensors_files import weight_files
+from .self_check import self_check
 from .storage import INT8, pack, quantise, storage_of
 
 DEFAULT = SMOLLM2.name
@@ -91,14 +92,16 @@ def load(
 
     Raises:
         InputError: unknown name, no access, or files that are not exactly a model of a served family; a kernel that
-            cannot serve this model here.
+            cannot serve this model here; other logits than the folder ships as expected (``self_check``).
     """
     found = locate(str(spec))
     manifest = verify(found.folder, whole=False) if read_manifest(found.folder) else None
     config = read_config(found.folder / "config.json")
     tokenizer = load_tokenizer(found.folder, config)
     floats, platform = jnp.bfloat16 if dtype == INT8 else dtype, jax.default_backend()
-    config = replace(config, attention=kernel_for(config, attention, floats, platform))
+    config = replace(
+        config, attention=kernel_for(config, attention, floats, platform, 1 if mesh is None else mesh.size)
+    )
     model = load_parameters(found.folder, config, floats, mesh=mesh, progress=progress)
     model = kept_as(model, dtype, platform)
     provenance = {
@@ -109,6 +112,7 @@ def load(
         "dtype": storage_of(model).removesuffix(" (packed)"),  # which changes no number
         "attention": config.attention,
         "mesh": None if mesh is None else described_mesh(mesh, config),
+        "self_check": self_check(found.folder, model),
     }
     return LoadedModel(model, tokenizer, config, provenance)
 

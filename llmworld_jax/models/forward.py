@@ -205,7 +205,7 @@ def _tree(
 ) -> tuple[Float[Array, "row d_model"], NodeCache | None]:
     h = embed(model, branches.tokens)
     cos, sin = rotation(model.config, branches.positions, h.dtype)
-    extent = jnp.max(branches.visible)
+    extent = _furthest(branches.visible)
 
     def body(h, xs):
         block, prefix, before, layer = xs
@@ -224,3 +224,15 @@ def _tree(
     layers = jnp.arange(model.config.num_layers)
     h, nodes = jax.lax.scan(step, h, (model.layers, cache, earlier, layers))
     return final_hidden(model, h), nodes
+
+
+@jax.custom_batching.custom_vmap
+def _furthest(visible: Int[Array, "*row"]) -> Int[Array, ""]:
+    return jnp.max(visible)
+
+
+@_furthest.def_vmap
+def _furthest_in_batch(_size, _batched, visible):
+    """One answer for the whole batch: one for each would make every length of the prefix be computed and chosen from
+    (``cascade_attention``)."""
+    return _furthest(visible), False

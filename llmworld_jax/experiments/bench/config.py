@@ -21,6 +21,8 @@ class BenchConfig:
     """In the place of --model: random weights of this published shape, ``llama-2-7b`` say, made on the device."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of weights and activations."""
+    attention: str = "reference"
+    """What reads a sequence: ``reference``, ``cudnn`` (GPU), ``splash`` (TPU), ``xla``, or ``auto``."""
     context: int | None = None
     """Tokens of a sequence; by default 4096 on an accelerator and 512 on a CPU, or what the model holds if less."""
     batch: int = 1

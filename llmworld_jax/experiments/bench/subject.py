@@ -1,5 +1,7 @@
 """The model that is measured and what it reads: real weights of a name or a folder, or random ones of a shape."""
 
+import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +11,8 @@ import numpy as np
 
 from ...codec import NumberCodec, number_codec
 from ...errors import InputError
-from ...models.catalogue import load, load_tokenizer, locate, read_config
+from ...models.attention_choice import kernel_for
+from ...models.catalogue import kept_as, load, load_tokenizer, locate, read_config
 from ...models.config import ModelConfig
 from ...models.llama import Llama
 from ...models.public_configs import PUBLIC_CONFIGS
@@ -51,11 +54,17 @@ def subject_of(bench: BenchConfig) -> Subject:
     if bench.shape is not None:
         levels = (tuple(range(FIRST_DIGIT, FIRST_DIGIT + 10)),) * bench.digits
         codec = NumberCodec(numerals, (START,), (), ",", (SEPARATOR,), levels, "single", levels[0], "single")
-        return Subject(f"{bench.shape.lower()}, random weights", PUBLIC_CONFIGS[bench.shape.lower()], None, codec)
+        config = _attending(bench, PUBLIC_CONFIGS[bench.shape.lower()])
+        return Subject(f"{bench.shape.lower()}, random weights", config, None, codec)
     found = locate(bench.model)
     config = read_config(found.folder / "config.json")
     codec = number_codec(load_tokenizer(found.folder, config), numerals, ",", "single")
-    return Subject(found.id, config, found.folder, codec)
+    return Subject(found.id, _attending(bench, config), found.folder, codec)
+
+
+def _attending(bench: BenchConfig, config: ModelConfig) -> ModelConfig:
+    kernel = kernel_for(config, bench.attention, jnp.dtype(bench.dtype), jax.default_backend())
+    return replace(config, attention=kernel)
 
 
 def task_of(bench: BenchConfig, subject: Subject, platform: str) -> Task:
@@ -80,12 +89,18 @@ def task_of(bench: BenchConfig, subject: Subject, platform: str) -> Task:
 
 
 def abstract_model(subject: Subject, dtype: str) -> Any:
-    """Shapes of the parameters; no memory."""
-    return jax.eval_shape(lambda: Llama(subject.config, key=jax.random.key(0), dtype=jnp.dtype(dtype)))
+    """Shapes of the parameters, as they are kept here; no memory."""
+    platform = jax.default_backend()
+    return jax.eval_shape(lambda: kept_as(_random(subject, dtype, jax.random.key(0)), dtype, platform))
 
 
 def weights_of(subject: Subject, dtype: str) -> Llama:
     """The parameters, on the device."""
     if subject.folder is not None:
-        return load(subject.folder, dtype=jnp.dtype(dtype)).model
-    return jax.jit(lambda key: Llama(subject.config, key=key, dtype=jnp.dtype(dtype)))(jax.random.key(0))
+        return load(subject.folder, dtype=dtype, attention=subject.config.attention).model
+    made = jax.jit(functools.partial(_random, subject, dtype))(jax.random.key(0))
+    return kept_as(made, dtype, jax.default_backend())
+
+
+def _random(subject: Subject, dtype: str, key: jax.Array) -> Llama:
+    return Llama(subject.config, key=key, dtype=jnp.dtype(dtype))

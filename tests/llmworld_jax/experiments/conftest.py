@@ -4,6 +4,7 @@ llmworld_jax is imported inside the fixtures, because jaxtyping's checker must b
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -62,8 +63,8 @@ def compiled_as_in_tests() -> Callable:
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory) -> Path:
-    return make_model_folder(tmp_path_factory.mktemp("models") / "tiny")
+def model_folder(made_once) -> Path:
+    return made_once("models", lambda folder: make_model_folder(folder / "tiny")) / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +87,11 @@ def word_loaded(word_model):
 
 
 @pytest.fixture(autouse=True)
-def place_of_its_own(tmp_path, monkeypatch) -> Path:
-    """Current folder, model cache and compile cache of one test: nothing of the user's is read or written."""
+def place_of_its_own(tmp_path, shared_by_workers, monkeypatch) -> Path:
+    """Current folder and model cache of one test, compile cache of one run of all: nothing is left in the user's."""
     monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # CI's is read by this process too
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(shared_by_workers / "compiled"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

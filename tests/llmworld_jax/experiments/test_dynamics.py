@@ -32,17 +32,18 @@ def config_for(model: Path, **changes) -> DynamicsConfig:
 
 
 @pytest.fixture(scope="module")
-def run_folder(model_folder, compiled_as_in_tests, tmp_path_factory) -> Path:
+def run_folder(model_folder, compiled_as_in_tests, made_once) -> Path:
     """A finished run, made once through the command line's entry point."""
     from llmworld_jax.cli import main
 
-    with pytest.MonkeyPatch.context() as patch, compiled_as_in_tests():
-        folder = tmp_path_factory.mktemp("runs")
-        patch.setenv("LLMWORLD_CACHE", str(folder / "cache"))
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
-        patch.setattr("sys.argv", ["/somewhere/bin/llmworld", "dynamics", *map(str, ARGUMENTS)])
-        main([*map(str, ("dynamics", "--model", model_folder, "--runs", folder, "--name", "whole", *ARGUMENTS))])
-    return folder / "whole"
+    def run(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, compiled_as_in_tests():
+            patch.setenv("LLMWORLD_CACHE", str(folder / "cache"))
+            patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))  # else the program would choose one
+            patch.setattr("sys.argv", ["/somewhere/bin/llmworld", "dynamics", *map(str, ARGUMENTS)])
+            main([*map(str, ("dynamics", "--model", model_folder, "--runs", folder, "--name", "run", *ARGUMENTS))])
+
+    return made_once("dynamics", run) / "run"
 
 
 @pytest.fixture(scope="module")

@@ -249,6 +249,7 @@ def test_load_a_folder(folder):
         "dtype": "float32",
         "attention": "reference",
         "mesh": None,
+        "self_check": None,
     }
 
 

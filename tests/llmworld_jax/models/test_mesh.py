@@ -10,6 +10,8 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from llmworld_jax.errors import InputError
+from llmworld_jax.laws import law_masses
+from llmworld_jax.models.collectives import collectives
 from llmworld_jax.models.families import FAMILIES
 from llmworld_jax.models.forward import forward
 from llmworld_jax.models.mesh import (
@@ -174,6 +176,21 @@ def test_rows_are_dealt_out_without_a_word_between_devices(wide):
     assert not [line for line in compiled.as_text().splitlines() if "all-" in line.split("=")[-1][:40]]
     alone = jax.jit(hidden).lower(wide, jnp.zeros((1, 16), jnp.int32)).compile()
     assert compiled.cost_analysis()["flops"] == pytest.approx(alone.cost_analysis()["flops"], rel=0.02)
+
+
+@pytest.mark.parametrize("text", ["data=4", "data=2,model=2"])
+def test_a_device_s_states_hear_nothing_of_another_s(wide, text):
+    """In the loops over chunks and blocks nothing is said along ``data`` but how far the prefix is read."""
+    placed, levels = place_model(wide, mesh(text)), (tuple(range(10)),) * 3
+    tokens, item_at = jnp.zeros(300, jnp.int32), jnp.arange(0, 300, 25, dtype=jnp.int32)
+
+    def gathers(model, tokens, item_at):
+        return law_masses(model, tokens, item_at, levels, "tree", 110, False, "highest")
+
+    with jax.sharding.use_abstract_mesh(mesh(text).abstract_mesh):
+        found = collectives(jax.jit(gathers).lower(placed, tokens, item_at).compile().as_text())
+    looped = [c for c in found if c.looped and c.num_bytes > 4]
+    assert {c.kind for c in looped} <= ({"all-reduce"} if "model" in text else set())
 
 
 def test_second_call_compiles_nothing(wide):
