@@ -114,8 +114,12 @@ def jit_on_mesh(function: Callable, **options: Any) -> Callable:
 
 def data_devices() -> int:
     """How many devices the ``data`` axis of the mesh has under which this is traced; 1 without a mesh."""
-    mesh = jax.sharding.get_abstract_mesh()
-    return mesh.shape[DATA] if DATA in mesh.axis_names else 1
+    return jax.sharding.get_abstract_mesh().shape[DATA] if _on_ours() else 1
+
+
+def _on_ours() -> bool:
+    """Whether this is traced for a mesh of our axes; what a caller does on a mesh of his own is left alone."""
+    return jax.sharding.get_abstract_mesh().axis_names == AXES
 
 
 def over_data(tree: Any, axis: int = 0) -> Any:
@@ -134,7 +138,7 @@ def over_data(tree: Any, axis: int = 0) -> Any:
 
 def whole_everywhere(x: jax.Array) -> jax.Array:
     """The array on every device of the mesh under which this is traced."""
-    if not jax.sharding.get_abstract_mesh().axis_names or not isinstance(x, jax.Array):
+    if not _on_ours() or not isinstance(x, jax.Array):
         return x
     if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key):
         return x

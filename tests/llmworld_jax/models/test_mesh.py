@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from llmworld_jax.errors import InputError
 from llmworld_jax.laws import law_masses
@@ -221,3 +221,12 @@ def test_under_vmap_and_grad_of_the_caller(wide):
         got = transform(lambda r: score(placed, r))(rows)
         wanted = transform(lambda r: score(wide, r))(rows)
         chex.assert_trees_all_close(np.asarray(got), np.asarray(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_a_mesh_of_the_caller_is_left_alone(wide, kind):
+    tokens = np.random.default_rng(0).integers(0, 40, (3, 9)).astype(np.int32)
+    wanted = read(wide, tokens)
+    with jax.set_mesh(jax.make_mesh((8,), ("rows",), axis_types=(kind,))):
+        got = read(wide, tokens)
+    chex.assert_trees_all_close(jax.device_get(got), jax.device_get(wanted), atol=1e-5)
