@@ -15,6 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# Most of a test's time goes into the compiler, and half of that, on jax 0.10, into this part of it; later versions do
+# not know the flag. Programs of processes that tests start are compiled in the same way.
+if jax.__version_info__ < (0, 11):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
+
 # Devices of a mesh; whatever is not laid out on one runs on the first, as without them.
 jax.config.update("jax_num_cpu_devices", 8)
 
@@ -42,10 +47,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _cheap_compilation(request: pytest.FixtureRequest):
-    """Tiny models spend their time in the compiler. Tests that read the real model are compiled as a user's are."""
+    """Tiny models spend their time in the compiler. Programs of the real model are optimised, as a user's are."""
     name = "jax_disable_most_optimizations"
     before = jax.config.values[name]
-    if request.node.get_closest_marker("slow") is None:
+    if request.node.get_closest_marker("model") is None:
         jax.config.update(name, True)
     yield
     jax.config.update(name, before)

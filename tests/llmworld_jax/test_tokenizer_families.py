@@ -34,6 +34,8 @@ from llmworld_jax.models.readout import logits
 from llmworld_jax.numerals import Numerals
 from llmworld_jax.vocabulary import digit_tokens
 
+pytestmark = pytest.mark.once
+
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 """Of Llama-3 and of Qwen, which differ in how many digits stay together."""
 

@@ -16,8 +16,6 @@ from llmworld_jax.errors import InputError
 from llmworld_jax.processes import agreed, is_first, join, lost, several, wait_for_all
 
 DYNAMICS = ("--system", "noisy_logistic_map", "--steps", 60, "--no-sparse-nulls", "--name", "run")
-#: Experiment -> the mesh that it is tried on.
-COMMANDS = {"dynamics": "data=4,model=2", "graph": "data=8", "space-time": "data=2,model=4", "energy": "data=4,model=2"}
 #: Arrays in which rounding may decide: permutation p-values, chosen penalties and thresholds.
 DECIDED = re.compile(r"p_value|penalt|threshold|null|relabel|ratio")
 PROGRAM = "from llmworld_jax.cli import main; main()"
@@ -26,9 +24,8 @@ PROGRAM = "from llmworld_jax.cli import main; main()"
 def start(number: int, port: int, folder: Path, *arguments, devices: int = 4) -> subprocess.Popen:
     """One of two processes (of one alone without a port), its words in a file: a full pipe would stop it."""
     hosts = () if port == 0 else ("--hosts", f"127.0.0.1:{port},2,{number}")
-    environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }  # fmt: skip
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     with (folder / f"words-{number}").open("wb") as words:
         return subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *map(str, arguments), *hosts],
@@ -51,16 +48,11 @@ def commands(model_folder, word_model, tmp_path) -> dict[str, tuple]:
     places = tmp_path / "places.csv"
     places.write_text("\n".join(lines) + "\n")
     return {
-        "dynamics": ("dynamics", *DYNAMICS, "--seeds", 2, "--model", model_folder),
+        "dynamics": ("dynamics", *DYNAMICS, "--seeds", 12, "--batch", 1, "--model", model_folder),
         "graph": ("graph", "--walks", 3, "--length", 64, "--window", 30, "--name", "run", "--model", word_model),
         "space-time": (
             "space-time", "--dataset", places, "--group-column", "land", "--start-token", "bos", "--folds", 2,
             "--penalties", 5, "--causal", "off", "--no-neurons", "--no-twin", "--name", "run", "--model", model_folder,
-        ),
-        "energy": (
-            "energy", "--start-text", " apple bird car", "--vectors", 3, "--steps", 2, "--length", 30, "--window", 20,
-            "--test-length", 120, "--test-walks", 2, "--graph", "grid:2x3", "--held-out", "ring:6", "--random", 3,
-            "--name", "run", "--model", word_model,
         ),
     }  # fmt: skip
 
@@ -98,57 +90,60 @@ def same(alone: Path, other: Path) -> None:
     assert compared > 3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["graph", "energy"])
-def test_eight_devices_equal_one(experiment, commands, llmworld, monkeypatch, tmp_path):
-    folders = [tmp_path / name for name in ("alone", "mesh")]
-    for folder, mesh in zip(folders, ((), ("--mesh", COMMANDS[experiment])), strict=True):
-        folder.mkdir()
-        monkeypatch.chdir(folder)
-        code, _, err = llmworld(*commands[experiment], *mesh)
-        assert code == 0, err
-    same(*folders)
+def on_one_device(llmworld, monkeypatch, folder: Path, *arguments) -> Path:
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    code, _, err = llmworld(*arguments)
+    assert code == 0, err
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["dynamics", "space-time"])
-def test_two_processes_of_four_devices_equal_one_of_one(experiment, commands, tmp_path, port):
-    folders = [tmp_path / name for name in ("alone", "pair")]
-    for folder in folders:
-        folder.mkdir()
-    alone = start(0, 0, folders[0], *commands[experiment], devices=1)
-    assert alone.wait(300) == 0, words(folders[0], 0)[-3000:]
-    run_pair(port, folders[1], *commands[experiment], "--mesh", COMMANDS[experiment])
-    assert (folders[1] / "runs" / "run" / "report.html").exists()
-    assert "report:" in words(folders[1], 0)
-    assert "report:" not in words(folders[1], 1)
-    same(*folders)
+def test_eight_devices_equal_one(commands, llmworld, monkeypatch, tmp_path):
+    """Here of one experiment; what the others do on a mesh is tested part by part in ``models/test_mesh.py``."""
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands["graph"])
+    mesh = on_one_device(llmworld, monkeypatch, tmp_path / "mesh", *commands["graph"], "--mesh", "data=8")
+    same(alone, mesh)
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_named_by_the_other_and_the_run_goes_on(model_folder, tmp_path, port):
-    command = ("dynamics", *DYNAMICS, "--seeds", 16, "--batch", 1, "--model", model_folder, "--mesh", "data=2,model=4")
-    pair = [start(number, port, tmp_path, *command) for number in (0, 1)]
-    units = tmp_path / "runs" / "run" / "units"
+def test_two_processes_of_four_devices_equal_one_of_one(commands, llmworld, monkeypatch, tmp_path, port):
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands["space-time"])
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    run_pair(port, pair, *commands["space-time"], "--mesh", "data=2,model=4")
+    assert (pair / "runs" / "run" / "report.html").exists()
+    assert "report:" in words(pair, 0)
+    assert "report:" not in words(pair, 1)
+    same(alone, pair)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_named_by_the_other_and_the_run_goes_on(commands, llmworld, monkeypatch, tmp_path, port):
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    on_mesh = (*commands["dynamics"], "--mesh", "data=2,model=4")
+    pair = [start(number, port, killed, *on_mesh) for number in (0, 1)]
+    units = killed / "runs" / "run" / "units"
     for _ in range(1200):
         if units.is_dir() and len(list(units.glob("*.npz"))) >= 2:
             break
         time.sleep(0.1)
     pair[1].send_signal(signal.SIGKILL)
     assert pair[0].wait(120) == 3
-    last = words(tmp_path, 0).strip().splitlines()[-1]
+    last = words(killed, 0).strip().splitlines()[-1]
     assert "process 0 of 2 lost another one" in last
     assert "start the same command on every host again" in last
-    assert not (tmp_path / "runs" / "run" / "report.html").exists()
+    assert not (killed / "runs" / "run" / "report.html").exists()
     kept = {path: path.stat().st_mtime_ns for path in units.glob("*.npz")}
     assert len(kept) >= 2
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         again = free.getsockname()[1]
-    run_pair(again, tmp_path, *command)
-    assert "series are already read" in words(tmp_path, 0)
+    run_pair(again, killed, *on_mesh)
+    assert "series are already read" in words(killed, 0)
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
-    assert (tmp_path / "runs" / "run" / "report.html").exists()
+    same(on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands["dynamics"]), killed)
 
 
 @pytest.mark.parametrize(
