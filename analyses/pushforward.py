@@ -39,6 +39,7 @@ def pushforward_masses(images: Float[Array, " node"], edges: Float[Array, " edge
             "use 9 to 33"
         )
     ends = images[:-1], images[1:]
-    below = jax.vmap(lambda x: jnp.mean(uniform_cdf(*ends, jnp.broadcast_to(x, ends[0].shape))))(edges)
+    # A sum, not a mean: whole shares then add without rounding, whatever the compiler contracts.
+    below = jax.vmap(lambda x: jnp.sum(uniform_cdf(*ends, jnp.broadcast_to(x, ends[0].shape))))(edges)
     mass = jnp.maximum(jnp.diff(below), 0)
     return mass / jnp.sum(mass)
