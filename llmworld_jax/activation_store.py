@@ -2,7 +2,8 @@
 
 Rows lie in the order in which they were read (by length, see ``batches``); the array ``prompt`` says which prompt each
 one is, so that xarray shows it as a coordinate. zarr-python, xarray and tensorstore read the folder. bfloat16 is
-stored as float32, which holds it exactly and which every reader knows.
+stored as float32, which holds it exactly and which every reader knows. Several processes take turns with the chunks:
+each chunk is a file with one writer.
 """
 
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 from .content import canonical
 from .errors import InputError
 from .files import read_json, write_json
+from .processes import place, wait_for_all
 
 ROWS = 1024
 """Prompts in one chunk."""
@@ -30,6 +32,8 @@ class Stored(NamedTuple):
 class ActivationStore:
     """Write batches with ``append``, then ``close``; nothing is there to be read before that.
 
+    Each of several processes is given every batch, and writes its chunks of a folder that all can reach.
+
     Args:
         folder: must not exist yet.
         prompts: how many rows there will be.
@@ -41,7 +45,10 @@ class ActivationStore:
         if self.folder.exists():
             raise InputError(f"{folder}, which exists", "a new folder for activations", "Choose another, or delete it")
         self._partial = self.folder.with_name(f".{self.folder.name}.partial")
-        shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
+        self._this, self._writers = place()
+        if self._this == 0:
+            shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
+        wait_for_all(f"begin {self.folder}")
         self._arrays: dict[str, Any] = {}
         self._waiting: dict[str, list[np.ndarray]] = {}
         self._index: list[np.ndarray] = []
@@ -64,12 +71,15 @@ class ActivationStore:
         self._flush(whole=False)
         if self._written != self.prompts:
             raise InputError(f"{self._written} rows", f"{self.prompts}", "Read every prompt before closing")
-        order = np.concatenate(self._index)
-        array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
-        array.write(order).result()
-        group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
-        write_json(self._partial / "zarr.json", group)
-        self._partial.rename(self.folder)
+        wait_for_all(f"written {self.folder}")
+        if self._this == 0:
+            order = np.concatenate(self._index)
+            array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
+            array.write(order).result()
+            group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
+            write_json(self._partial / "zarr.json", group)
+            self._partial.rename(self.folder)
+        wait_for_all(f"named {self.folder}")
         return self.folder
 
     def _flush(self, *, whole: bool) -> None:
@@ -83,9 +93,14 @@ class ActivationStore:
                 shape, chunk = (rows.shape[0], self.prompts, rows.shape[2]), (1, ROWS, rows.shape[2])
                 axes = ("layer", "row", "width")
                 self._arrays[site] = _create(self._partial / site, shape, chunk, rows.dtype, axes)
-            self._arrays[site][:, self._written : self._written + take].write(rows[:, :take]).result()
+            for begin in range(0, take, ROWS):  # from whole chunks on, as all flushes but the last take whole ones
+                self._write(site, self._written + begin, rows[:, begin : min(begin + ROWS, take)])
             self._waiting[site] = [rows[:, take:]]
         self._written += take
+
+    def _write(self, site: str, at: int, chunk: np.ndarray) -> None:
+        if at // ROWS % self._writers == self._this:
+            self._arrays[site][:, at : at + chunk.shape[1]].write(chunk).result()
 
 
 def stored_attributes(folder: str | Path) -> dict[str, Any]:
@@ -133,4 +148,5 @@ def _create(path: Path, shape: tuple, chunk: tuple, dtype: np.dtype, axes: tuple
             },
         },
         create=True,
+        open=True,  # another process may have been faster
     ).result()

@@ -22,7 +22,6 @@ from .models.capture import capture
 from .models.llama import Llama
 from .models.mesh import data_devices_of, jit_on_mesh, vmap_over_data
 from .models.storage import Precision
-from .processes import is_first, wait_for_all
 
 Progress = Callable[[int, int], None]
 """Called with the prompts that are read and how many there are."""
@@ -80,19 +79,15 @@ def store_activations(
 ) -> Path:
     """Write the rows of ``collect`` into a zarr v3 folder, a chunk at a time; arguments as ``stream``.
 
-    Of several processes the first writes.
+    Of several processes each writes its share of the chunks.
 
     Raises:
         InputError: as ``stream``, or ``folder`` exists, or ``attributes`` are not JSON.
     """
-    store = ActivationStore(folder, len(prompts), attributes) if is_first() else None
+    store = ActivationStore(folder, len(prompts), attributes)
     for batch, taps in stream(model, prompts, at, **reading):
-        if store is not None:
-            store.append(batch.which[: batch.real], {s: np.asarray(x)[:, : batch.real] for s, x in taps.items()})
-    if store is not None:
-        store.close()
-    wait_for_all("activations")
-    return Path(folder)
+        store.append(batch.which[: batch.real], {s: np.asarray(x)[:, : batch.real] for s, x in taps.items()})
+    return store.close()
 
 
 def stream(

@@ -1,8 +1,9 @@
 """Several processes that run one program together: who writes, what is agreed on, what happens when one is gone.
 
-All compute everything; files are written by the first, into a folder that all can read. A decision that follows from
-a file's being there must be the same everywhere, or one process waits for ever for the others: the first one's word
-counts. Without ``join`` nothing here does anything, and no device is touched.
+Each computes what its devices hold, and all know every result. Files are written by the first, into a folder that all
+can reach; of activations, which are large, each writes its share. A decision that follows from a file's being there
+must be the same everywhere, or one process waits for ever for the others: the first one's word counts. Without
+``join`` nothing here does anything, and no device is touched.
 """
 
 import functools
@@ -62,11 +63,16 @@ def several() -> bool:
 
 def is_first() -> bool:
     """Whether this process writes the files and speaks; true of a process alone."""
+    return place()[0] == 0
+
+
+def place() -> tuple[int, int]:
+    """Which of how many processes this is, from 0: (0, 1) of a process alone."""
     if not several():
-        return True
+        return 0, 1
     import jax
 
-    return jax.process_index() == 0
+    return jax.process_index(), jax.process_count()
 
 
 def agreed(value: bool) -> bool:
@@ -94,7 +100,7 @@ def lost(error: BaseException) -> str | None:
 
     if not isinstance(error, jax.errors.JaxRuntimeError):
         return None
-    here, count = jax.process_index(), jax.process_count()
+    here, count = place()
     return (
         f"process {here} of {count} lost another one ({_first_line(error)}). Finished parts are kept: start the same "
         "command on every host again and it goes on from there"

@@ -23,6 +23,7 @@ from .gguf import convert_gguf
 from .hub import REPOSITORY, download
 from .llama import Llama
 from .mesh import described_mesh
+from .remembered_check import check_once
 from .safetensors_files import weight_files
 from .self_check import self_check
 from .storage import INT8, pack, quantise, storage_of
@@ -92,7 +93,8 @@ def load(
 
     Raises:
         InputError: unknown name, no access, or files that are not exactly a model of a served family; a kernel that
-            cannot serve this model here; other logits than the folder ships as expected (``self_check``).
+            cannot serve this model here; other logits than the folder ships as expected (``self_check``), or than
+            torch has, where that is installed (``remembered_check``).
     """
     found = locate(str(spec))
     manifest = verify(found.folder, whole=False) if read_manifest(found.folder) else None
@@ -104,15 +106,16 @@ def load(
     )
     model = load_parameters(found.folder, config, floats, mesh=mesh, progress=progress)
     model = kept_as(model, dtype, platform)
+    weights = identity(found.folder, manifest)
     provenance = {
         "id": found.id,
         "source": found.source,
-        **identity(found.folder, manifest),
+        **weights,
         "licence": (manifest or {}).get("licence"),
         "dtype": storage_of(model).removesuffix(" (packed)"),  # which changes no number
         "attention": config.attention,
         "mesh": None if mesh is None else described_mesh(mesh, config),
-        "self_check": self_check(found.folder, model),
+        "self_check": self_check(found.folder, model) or check_once(found.folder, model, weights),
     }
     return LoadedModel(model, tokenizer, config, provenance)
 

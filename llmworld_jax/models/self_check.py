@@ -8,7 +8,7 @@ A folder may ship them, in ``expected_logits.safetensors`` (``write_expected`` m
 * ``choices``, int32 ``[choice]``, optional: of which tokens. By default of the whole vocabulary.
 * ``positions``, int32 ``[position]``, optional: rotary positions. By default 0, 1, 2 ...
 
-``catalogue.load`` compares with it. Where torch is installed, ``check_against_torch`` needs no such file.
+``catalogue.load`` compares with it, or, where there is none but torch, with ``check_against_torch``.
 
 The difference is :math:`\max|z - z^*| / \max|z^*|` over all rows and choices. What it may be follows from what it is on
 the default model, right and wrong: in float32 1e-6 to 4e-5 whatever the input; on text, numbers or arbitrary tokens at

@@ -148,3 +148,23 @@ def test_a_store_that_is_not_finished_has_no_name(tmp_path):
     with pytest.raises(InputError, match="3 rows"):
         store.close()
     assert not (tmp_path / "a").exists()
+
+
+def test_two_processes_take_turns_with_the_chunks(tmp_path, monkeypatch):
+    """Here one after the other in one process; two real ones in ``experiments/test_several_processes.py``."""
+    monkeypatch.setattr("llmworld_jax.activation_store.ROWS", 4)
+    rows = np.random.default_rng(0).normal(size=(2, 18, 3)).astype(np.float32)
+    stores = []
+    for number in (0, 1):
+        monkeypatch.setattr("llmworld_jax.activation_store.place", lambda number=number: (number, 2))
+        stores.append(ActivationStore(tmp_path / "a", 18, {}))
+    for store in stores:
+        for part in np.split(np.arange(18), (3, 9)):
+            store.append(part, {"z": rows[:, part]})
+    stores[1].close()
+    assert sorted(p.name for p in (tmp_path / ".a.partial" / "z" / "c" / "0").iterdir()) == ["0", "1", "2", "3"]
+    assert not (tmp_path / "a").exists()
+    folder = stores[0].close()
+    for layer in (0, 1):
+        np.testing.assert_array_equal(read_layer(folder, "z", layer).rows, rows[layer])
+    assert len(list((folder / "z" / "c" / "0").iterdir())) == 5

@@ -14,6 +14,7 @@ from ...activations import store_activations
 from ...content import content_hash
 from ...errors import InputError
 from ...models.catalogue import LoadedModel
+from ...processes import agreed
 from ...store import RunStore
 from ..model_nulls import untrained_twin
 from .config import ROWS_AT_ONCE, SpaceTimeConfig
@@ -87,7 +88,7 @@ def _store_activations(
         assert config.store_activations is not None
         folder, prompts = config.store_activations / study.table.key, study.prompts[study.prompt]
         about = _described(study) | {"model": loaded.provenance["id"], "dtype": config.dtype, "site": "resid_post"}
-        if folder.exists():
+        if agreed(folder.exists()):
             if stored_attributes(folder) != about:
                 raise InputError(
                     f"{folder}, which holds something else", "a folder of this dataset and model", "Choose another"

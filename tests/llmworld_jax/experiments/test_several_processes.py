@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmworld_jax.activation_store import read_layer
 from llmworld_jax.errors import InputError
 from llmworld_jax.processes import agreed, is_first, join, lost, several, wait_for_all
 
 DYNAMICS = ("--system", "noisy_logistic_map", "--steps", 60, "--no-sparse-nulls", "--name", "run")
 #: Arrays in which rounding may decide: permutation p-values, chosen penalties and thresholds.
 DECIDED = re.compile(r"p_value|penalt|threshold|null|relabel|ratio")
-PROGRAM = "from llmworld_jax.cli import main; main()"
+#: Chunks so small that there are several.
+PROGRAM = "from llmworld_jax import activation_store, cli; activation_store.ROWS = 16; cli.main()"
 
 
 def start(number: int, port: int, folder: Path, *arguments, devices: int = 4) -> subprocess.Popen:
@@ -108,14 +110,19 @@ def test_eight_devices_equal_one(commands, llmworld, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_of_four_devices_equal_one_of_one(commands, llmworld, monkeypatch, tmp_path, port):
-    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands["space-time"])
+    command = (*commands["space-time"], "--store-activations", "kept")
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *command)
     pair = tmp_path / "pair"
     pair.mkdir()
-    run_pair(port, pair, *commands["space-time"], "--mesh", "data=2,model=4")
+    run_pair(port, pair, *command, "--mesh", "data=2,model=4")
     assert (pair / "runs" / "run" / "report.html").exists()
     assert "report:" in words(pair, 0)
     assert "report:" not in words(pair, 1)
     same(alone, pair)
+    (dataset,) = (alone / "kept").iterdir()
+    one, two = (read_layer(folder / "kept" / dataset.name, "resid_post", 1) for folder in (alone, pair))
+    np.testing.assert_allclose(two.rows, one.rows, atol=1e-4)
+    np.testing.assert_array_equal(two.prompts, one.prompts)
 
 
 @pytest.mark.slow

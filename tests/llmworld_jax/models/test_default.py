@@ -47,6 +47,7 @@ WEIGHTS = "model.safetensors"
 def own_cache(tmp_path, monkeypatch, request):
     if "model" not in request.keywords:
         monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setitem(sys.modules, "torch", None)  # what Python does for a package that cannot be imported
 
 
 @pytest.fixture

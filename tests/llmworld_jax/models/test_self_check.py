@@ -18,7 +18,9 @@ from tokenizers import Tokenizer, models
 
 from llmworld_jax.errors import InputError
 from llmworld_jax.experiments.models_command import verify
+from llmworld_jax.models import remembered_check
 from llmworld_jax.models import self_check as module
+from llmworld_jax.models.catalogue import load as load_model
 from llmworld_jax.models.catalogue import read_config
 from llmworld_jax.models.checkpoint import load_parameters
 from llmworld_jax.models.llama import Llama
@@ -364,3 +366,16 @@ def test_verify_compares_with_torch(folder: Path) -> None:
     assert f"those of {EXPECTED}" in shipped
     assert "those of Hugging Face torch" in theirs
     assert "position 3000" in theirs
+
+
+@pytest.mark.torch
+def test_loading_compares_with_torch_where_nothing_is_shipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("LLMWORLD_CACHE", str(folder.parent / "cache"))
+    spec = with_tokenizer(folder)
+    assert f"those of {EXPECTED}" in load_model(spec).provenance["self_check"]
+    (folder / EXPECTED).unlink()
+    line = load_model(spec).provenance["self_check"]
+    assert "those of Hugging Face torch" in line
+    monkeypatch.setattr(remembered_check, "check_against_torch", None)  # it is not asked again
+    assert load_model(spec).provenance["self_check"] == line
