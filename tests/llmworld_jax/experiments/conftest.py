@@ -90,6 +90,7 @@ def word_loaded(word_model):
 def place_of_its_own(tmp_path, shared_by_workers, monkeypatch) -> Path:
     """Current folder and model cache of one test, compile cache of one run of all: nothing is left in the user's."""
     monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("llmworld_jax.models.remembered_check.find_spec", lambda name: None)  # torch is for its tests
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # CI's is read by this process too
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(shared_by_workers / "compiled"))
     work = tmp_path / "work"
