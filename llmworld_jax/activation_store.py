@@ -7,7 +7,8 @@ each chunk is a file with one writer.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from .content import canonical
 from .errors import InputError
 from .files import read_json, write_json
-from .processes import place, wait_for_all
+from .processes import agreed, place, wait_for_all
 
 ROWS = 1024
 """Prompts in one chunk."""
@@ -38,17 +39,20 @@ class ActivationStore:
         folder: must not exist yet.
         prompts: how many rows there will be.
         attributes: what made them (model, dataset, prompt); stored with the group, so checked to be JSON here.
+
+    Raises:
+        InputError: ``folder`` exists, ``attributes`` are not JSON; or, later, it cannot be written to.
     """
 
     def __init__(self, folder: str | Path, prompts: int, attributes: Mapping[str, Any]) -> None:
         self.folder, self.prompts, self.attributes = Path(folder), prompts, canonical(attributes)
-        if self.folder.exists():
+        if agreed(self.folder.exists()):
             raise InputError(f"{folder}, which exists", "a new folder for activations", "Choose another, or delete it")
         self._partial = self.folder.with_name(f".{self.folder.name}.partial")
         self._this, self._writers = place()
         if self._this == 0:
             shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
-        wait_for_all(f"begin {self.folder}")
+        wait_for_all("activations begun")
         self._arrays: dict[str, Any] = {}
         self._waiting: dict[str, list[np.ndarray]] = {}
         self._index: list[np.ndarray] = []
@@ -71,15 +75,16 @@ class ActivationStore:
         self._flush(whole=False)
         if self._written != self.prompts:
             raise InputError(f"{self._written} rows", f"{self.prompts}", "Read every prompt before closing")
-        wait_for_all(f"written {self.folder}")
+        wait_for_all("activations written")
         if self._this == 0:
             order = np.concatenate(self._index)
-            array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
-            array.write(order).result()
+            with _room(self.folder):
+                array = _create(self._partial / "prompt", (self.prompts,), (self.prompts,), order.dtype, ("row",))
+                array.write(order).result()
             group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
             write_json(self._partial / "zarr.json", group)
             self._partial.rename(self.folder)
-        wait_for_all(f"named {self.folder}")
+        wait_for_all("activations named")
         return self.folder
 
     def _flush(self, *, whole: bool) -> None:
@@ -92,15 +97,31 @@ class ActivationStore:
             if site not in self._arrays:
                 shape, chunk = (rows.shape[0], self.prompts, rows.shape[2]), (1, ROWS, rows.shape[2])
                 axes = ("layer", "row", "width")
-                self._arrays[site] = _create(self._partial / site, shape, chunk, rows.dtype, axes)
-            for begin in range(0, take, ROWS):  # from whole chunks on, as all flushes but the last take whole ones
+                with _room(self.folder):
+                    self._arrays[site] = _create(self._partial / site, shape, chunk, rows.dtype, axes)
+            for begin in range(0, take, ROWS):  # ``_written`` is a multiple of ROWS: each piece is one chunk
                 self._write(site, self._written + begin, rows[:, begin : min(begin + ROWS, take)])
             self._waiting[site] = [rows[:, take:]]
         self._written += take
 
     def _write(self, site: str, at: int, chunk: np.ndarray) -> None:
         if at // ROWS % self._writers == self._this:
-            self._arrays[site][:, at : at + chunk.shape[1]].write(chunk).result()
+            with _room(self.folder):
+                self._arrays[site][:, at : at + chunk.shape[1]].write(chunk).result()
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """Tensorstore's errors, all of one kind, in our words."""
+    try:
+        yield
+    except ValueError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"no activations written to {folder} ({reason})",
+            "a folder that can be written to, on a disk with room for them",
+            "Free some space or choose another folder; what is unfinished has no name and is written over",
+        ) from error
 
 
 def stored_attributes(folder: str | Path) -> dict[str, Any]:

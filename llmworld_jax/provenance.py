@@ -14,7 +14,8 @@ PACKAGES = (
 )
 
 
-def _version(name: str) -> str:
+def package_version(name: str) -> str:
+    """Of an installed distribution; ``not installed`` where there is none of this name."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -44,6 +45,6 @@ def provenance(**extra: Any) -> dict[str, Any]:
         "device": {"backend": device.platform, "kind": device.device_kind, "count": jax.device_count()},
         "matmul_precision": config.jax_default_matmul_precision or "default",
         "x64": bool(config.jax_enable_x64),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: package_version(name) for name in PACKAGES},
         **extra,
     }

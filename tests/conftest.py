@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-# Most of a test's time goes into the compiler, and half of that, on jax 0.10, into this part of it; later versions do
+# Most of a test's time goes into the compiler, and on jax 0.10 much of that into this part of it; later versions do
 # not know the flag. Programs of processes that tests start are compiled in the same way.
 if jax.__version_info__ < (0, 11):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
@@ -29,10 +29,15 @@ CONTRACTS = "test_contract.py"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--first-of-each", action="store_true", help="of each test the first parameters; contracts whole")
+    parser.addoption("--every", action="store_true", help="also the runs of which CI makes one of a kind")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A further interpreter has to show that the code runs there; other parameters tell of the mathematics."""
+    if not config.getoption("--every"):
+        left = [item for item in items if item.get_closest_marker("every") is not None]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     if not config.getoption("--first-of-each"):
         return
     seen: set[str] = set()

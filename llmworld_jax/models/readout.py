@@ -45,7 +45,7 @@ def logits(
         weight = model.head[...] if tokens is None else model.head[...][:, tokens]
     common = jnp.promote_types(hidden.dtype, weight.dtype)  # products of two bfloat16 are exact in float32
     hidden, weight, wide = hidden.astype(common), weight.astype(common), jnp.promote_types(common, jnp.float32)
-    # Tied embeddings are contracted as they lie: transposed, a CPU would widen bfloat16 to float32 and be half as fast.
+    # Tied embeddings are contracted as they lie: transposed, bfloat16 loses the matrix units of a CPU (jax 0.10).
     product = "...d,vd->...v" if model.head is None else "...d,dv->...v"
     scores = jnp.einsum(product, hidden, weight, precision=precision, preferred_element_type=wide)
     return soft_cap(scores, model.config.logit_softcap)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,10 +9,11 @@ from ..content import content_hash
 from ..errors import InputError
 from ..files import read_json, write_json
 from ..processes import several
+from ..provenance import package_version
 from .cache import cache_root
 from .llama import Llama
 from .mesh import mesh_of
-from .self_check import Check, check_against_torch, too_large
+from .self_check import Check, check_against_torch, no_torch, too_large
 from .storage import storage_of
 
 
@@ -34,11 +34,13 @@ def check_once(folder: Path, model: Llama, weights: Mapping[str, str | None]) ->
         return None
     if find_spec("torch") is None or too_large(model.config) is not None:
         return None
-    versions = {name: version(name) for name in ("jax", "torch", "transformers", "llmworld_jax")}
+    versions = {name: package_version(name) for name in ("jax", "torch", "transformers", "llmworld_jax")}
     content = content_hash({"weights": weights, "config": model.config, "versions": versions})
     path = cache_root() / "checked" / f"{content}.json"
     with suppress(InputError, KeyError, TypeError):  # not there, or damaged
         return read_json(path)["line"]
+    if no_torch() is not None:  # it is there and cannot be imported, which may be mended
+        return None
     found = check_against_torch(folder, model)
     line = found.line if isinstance(found, Check) else None
     with suppress(InputError, OSError):  # a cache that cannot be written to: it is found out again the next time

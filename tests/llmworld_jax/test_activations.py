@@ -168,3 +168,12 @@ def test_two_processes_take_turns_with_the_chunks(tmp_path, monkeypatch):
     for layer in (0, 1):
         np.testing.assert_array_equal(read_layer(folder, "z", layer).rows, rows[layer])
     assert len(list((folder / "z" / "c" / "0").iterdir())) == 5
+
+
+def test_a_disk_without_room_is_said_in_words(tmp_path):
+    store = ActivationStore(tmp_path / "a", 3, {})
+    (tmp_path / ".a.partial").write_text("in the way of every file")
+    store.append(np.arange(3), {"z": np.zeros((1, 3, 2), np.float32)})
+    with pytest.raises(InputError, match="room"):
+        store.close()
+    assert not (tmp_path / "a").exists()

@@ -1,7 +1,8 @@
 """Every system has an observer that reads only the past; observers approach the truth at the known rate."""
 
+import dataclasses
 import functools
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -29,25 +30,23 @@ SLOW = (
 NAMES = [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
-class Written(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Written:
     system: ContinuousSystem | SymbolicSystem
     path: object
     numerals: Numerals
     codes: np.ndarray
 
 
-class Seen(NamedTuple):
-    system: ContinuousSystem | SymbolicSystem
-    path: object
-    numerals: Numerals
-    codes: np.ndarray
+@dataclasses.dataclass(frozen=True)
+class Seen(Written):
     observation: Observation
 
 
 @functools.cache
 def seen(name: str, seed: int, time: int, precision: int = 1) -> Seen:
-    system, path, numerals, codes = written(name, seed, time, precision)
-    return Seen(system, path, numerals, codes, observer_of(system, codes, numerals, path))
+    one = written(name, seed, time, precision)
+    return Seen(**vars(one), observation=observer_of(one.system, one.codes, one.numerals, one.path))
 
 
 def written(name: str, seed: int, time: int, precision: int) -> Written:

@@ -14,8 +14,10 @@ import pytest
 
 from llmworld_jax.activation_store import read_layer
 from llmworld_jax.errors import InputError
+from llmworld_jax.models.catalogue import DEFAULT, locate
 from llmworld_jax.processes import agreed, is_first, join, lost, several, wait_for_all
 
+every = pytest.mark.every
 DYNAMICS = ("--system", "noisy_logistic_map", "--steps", 60, "--no-sparse-nulls", "--name", "run")
 #: Arrays in which rounding may decide: permutation p-values, chosen penalties and thresholds.
 DECIDED = re.compile(r"p_value|penalt|threshold|null|relabel|ratio")
@@ -55,8 +57,20 @@ def commands(model_folder, word_model, tmp_path) -> dict[str, tuple]:
         "space-time": (
             "space-time", "--dataset", places, "--group-column", "land", "--start-token", "bos", "--folds", 2,
             "--penalties", 5, "--causal", "off", "--no-neurons", "--no-twin", "--name", "run", "--model", model_folder,
+            "--store-activations", "kept",
+        ),
+        "energy": (
+            "energy", "--start-text", " apple bird car", "--vectors", 3, "--steps", 2, "--length", 30, "--window", 20,
+            "--test-length", 120, "--test-walks", 2, "--graph", "grid:2x3", "--held-out", "ring:6", "--random", 3,
+            "--name", "run", "--model", word_model,
         ),
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def default_folder() -> Path:
+    """In the user's cache: asked for before a test has one of its own."""
+    return locate(DEFAULT).folder
 
 
 @pytest.fixture
@@ -101,28 +115,63 @@ def on_one_device(llmworld, monkeypatch, folder: Path, *arguments) -> Path:
 
 
 @pytest.mark.slow
-def test_eight_devices_equal_one(commands, llmworld, monkeypatch, tmp_path):
-    """Here of one experiment; what the others do on a mesh is tested part by part in ``models/test_mesh.py``."""
-    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands["graph"])
-    mesh = on_one_device(llmworld, monkeypatch, tmp_path / "mesh", *commands["graph"], "--mesh", "data=8")
-    same(alone, mesh)
+@pytest.mark.parametrize(
+    ("experiment", "mesh"),
+    [
+        ("graph", "data=8"),
+        pytest.param("dynamics", "data=4,model=2", marks=every),
+        pytest.param("space-time", "data=2,model=4", marks=every),
+        pytest.param("energy", "data=4,model=2", marks=every),
+    ],
+)
+def test_eight_devices_equal_one(experiment, mesh, commands, llmworld, monkeypatch, tmp_path):
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands[experiment])
+    eight = on_one_device(llmworld, monkeypatch, tmp_path / "mesh", *commands[experiment], "--mesh", mesh)
+    same(alone, eight)
 
 
 @pytest.mark.slow
-def test_two_processes_of_four_devices_equal_one_of_one(commands, llmworld, monkeypatch, tmp_path, port):
-    command = (*commands["space-time"], "--store-activations", "kept")
-    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *command)
+@pytest.mark.parametrize(
+    ("experiment", "mesh"),
+    [
+        ("space-time", "data=2,model=4"),
+        pytest.param("dynamics", "data=4,model=2", marks=every),
+        pytest.param("graph", "data=8", marks=every),
+        pytest.param("energy", "data=4,model=2", marks=every),
+    ],
+)
+def test_two_processes_of_four_devices_equal_one_of_one(
+    experiment, mesh, commands, llmworld, monkeypatch, tmp_path, port
+):
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *commands[experiment])
     pair = tmp_path / "pair"
     pair.mkdir()
-    run_pair(port, pair, *command, "--mesh", "data=2,model=4")
+    run_pair(port, pair, *commands[experiment], "--mesh", mesh)
     assert (pair / "runs" / "run" / "report.html").exists()
     assert "report:" in words(pair, 0)
     assert "report:" not in words(pair, 1)
     same(alone, pair)
-    (dataset,) = (alone / "kept").iterdir()
-    one, two = (read_layer(folder / "kept" / dataset.name, "resid_post", 1) for folder in (alone, pair))
-    np.testing.assert_allclose(two.rows, one.rows, atol=1e-4)
-    np.testing.assert_array_equal(two.prompts, one.prompts)
+    if experiment == "space-time":
+        (dataset,) = (alone / "kept").iterdir()
+        one, two = (read_layer(folder / "kept" / dataset.name, "resid_post", 1) for folder in (alone, pair))
+        np.testing.assert_allclose(two.rows, one.rows, atol=1e-4)
+        np.testing.assert_array_equal(two.prompts, one.prompts)
+
+
+@every
+@pytest.mark.slow
+@pytest.mark.model
+def test_laws_of_the_default_model_are_those_of_one_device(default_folder, llmworld, monkeypatch, tmp_path, port):
+    """Of a path that is not chaotic: the compiler's last bit would otherwise make it another series."""
+    command = ("dynamics", "--system", "brownian_motion", *DYNAMICS[2:], "--seeds", 1, "--model", default_folder)
+    alone = on_one_device(llmworld, monkeypatch, tmp_path / "alone", *command)
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    run_pair(port, pair, *command, "--mesh", "data=4,model=2")
+    for name, wanted in arrays(alone).items():
+        if name.endswith("log_mass"):
+            got = np.exp(arrays(pair)[name])
+            np.testing.assert_allclose(got, np.exp(wanted), atol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow

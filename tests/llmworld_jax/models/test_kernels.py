@@ -14,8 +14,6 @@ from llmworld_jax.errors import InputError
 from llmworld_jax.models.attention import causal_attention
 from llmworld_jax.models.kernels import KERNELS, default_kernel, fused_attention, unsupported
 
-pytestmark = pytest.mark.once
-
 CALL = dict(rows=100, keys=200, heads=4, kv_heads=2, head_dim=64, dtype=jnp.bfloat16)
 DEVICES = {"cudnn": "gpu", "xla": "cpu", "splash": "tpu"}
 

@@ -23,7 +23,7 @@ from llmworld_jax.models.readout import logits
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 LLAMAS = ("multi_head", "grouped", "llama31", "llama32", "smollm2", "wide_heads")
 VARIANTS = (*(f"llama_{name}" for name in LLAMAS), "mistral", "qwen2", "qwen2_window", "qwen3", "gemma2")
-CASES = ("far", "long")  # the files hold near positions too, which both of these contain
+CASES = ("near", "far", "long")
 TOLERANCES = {"f32": 1e-5, "f64": 1e-10}
 
 Arrays = dict[str, np.ndarray]

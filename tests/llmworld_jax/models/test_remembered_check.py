@@ -28,7 +28,8 @@ def asked(monkeypatch, tmp_path) -> list[Path]:
 
     monkeypatch.setenv("LLMWORLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(module, "find_spec", lambda name: name)
-    monkeypatch.setattr(module, "version", lambda name: "1")
+    monkeypatch.setattr(module, "no_torch", lambda: None)
+    monkeypatch.setattr(module, "package_version", lambda name: "1")
     monkeypatch.setattr(module, "check_against_torch", answer)
     return folders
 
@@ -42,7 +43,7 @@ def test_it_is_asked_once_for_each_set_of_weights_config_and_versions(tiny_llama
     check_once(Path("c"), model, WEIGHTS | {"sha256": "two"})
     model.config = dataclasses.replace(model.config, norm_eps=1e-6)
     check_once(Path("d"), model, WEIGHTS)
-    monkeypatch.setattr(module, "version", lambda name: "2")
+    monkeypatch.setattr(module, "package_version", lambda name: "2")
     check_once(Path("e"), model, WEIGHTS)
     assert asked == [Path(name) for name in "acde"]
 
@@ -51,6 +52,14 @@ def test_that_torch_could_not_run_it_is_remembered(tiny_llama, asked, monkeypatc
     monkeypatch.setattr(module, "check_against_torch", lambda folder, model: asked.append(folder) or "no such family")
     assert check_once(Path("a"), tiny_llama(), WEIGHTS) is None
     assert check_once(Path("a"), tiny_llama(), WEIGHTS) is None
+    assert len(asked) == 1
+
+
+def test_a_torch_that_cannot_be_imported_is_asked_when_it_is_mended(tiny_llama, asked, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "no_torch", lambda: "a library is missing")
+        assert check_once(Path("a"), tiny_llama(), WEIGHTS) is None
+    assert check_once(Path("a"), tiny_llama(), WEIGHTS) is not None
     assert len(asked) == 1
 
 
