@@ -50,6 +50,8 @@ class ActivationStore:
             raise InputError(f"{folder}, which exists", "a new folder for activations", "Choose another, or delete it")
         self._partial = self.folder.with_name(f".{self.folder.name}.partial")
         self._this, self._writers = place()
+        with _room(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self._this == 0:
             shutil.rmtree(self._partial, ignore_errors=True)  # what a killed process left
         wait_for_all("activations begun")
@@ -83,7 +85,8 @@ class ActivationStore:
                 array.write(order).result()
             group = {"zarr_format": 3, "node_type": "group", "attributes": self.attributes}
             write_json(self._partial / "zarr.json", group)
-            self._partial.rename(self.folder)
+            with _room(self.folder):
+                self._partial.rename(self.folder)
         wait_for_all("activations named")
         return self.folder
 
@@ -112,10 +115,10 @@ class ActivationStore:
 
 @contextmanager
 def _room(folder: Path) -> Iterator[None]:
-    """Tensorstore's errors, all of one kind, in our words."""
+    """Errors of the system, and tensorstore's, which are all of one kind, in our words."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"no activations written to {folder} ({reason})",

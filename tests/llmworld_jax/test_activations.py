@@ -177,3 +177,9 @@ def test_a_disk_without_room_is_said_in_words(tmp_path):
     with pytest.raises(InputError, match="room"):
         store.close()
     assert not (tmp_path / "a").exists()
+
+
+def test_a_place_where_there_can_be_no_folder_is_refused_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="can be written to"):
+        ActivationStore(tmp_path / "file" / "b" / "a", 3, {})

@@ -94,7 +94,6 @@ def _store_activations(
                     f"{folder}, which holds something else", "a folder of this dataset and model", "Choose another"
                 )
             continue
-        folder.parent.mkdir(parents=True, exist_ok=True)
         progress(f"{study.table.key}: activations to {folder}")
         store_activations(
             loaded.model, prompts.tokens, prompts.last, folder, about, sites=("resid_post",), precision=MATMUL_PRECISION
