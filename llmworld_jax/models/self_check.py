@@ -10,13 +10,11 @@ A folder may ship them, in ``expected_logits.safetensors`` (``write_expected`` m
 
 ``catalogue.load`` compares with it, or, where there is none but torch, with ``check_against_torch``.
 
-The difference is :math:`\max|z - z^*| / \max|z^*|` over all rows and choices. What it may be follows from what it is on
-the default model, right and wrong: in float32 1e-6 to 4e-5 whatever the input; on text, numbers or arbitrary tokens at
-consecutive positions 0.007 or less in float16, 0.02 to 0.04 in bfloat16, 0.05 to 0.12 in eight bits. A model with one
-of its thirty blocks silenced, or with the queries of one block dealt to the wrong heads, is 0.09 to 0.3 off; with a
-wrong epsilon or wrong heads everywhere, 0.1 to 0.9. So float32 tells a model that is right, bfloat16 and eight
-bits one that is grossly wrong. An input that no text resembles, such as eight tokens, a gap of 3000 positions and eight
-more, can magnify the rounding of bfloat16 to 0.5: do not ship one.
+The difference is :math:`\max|z - z^*| / \max|z^*|` over all rows and choices. ``TOLERANCES`` lie above what rounding to
+each dtype does to a model that is right. In float32 that is far below what a wrong epsilon, a silenced block or queries
+dealt to the wrong heads do; in bfloat16 and eight bits it is of the size of one such fault, so these tell only a model
+that is grossly wrong. An input that no text resembles, such as eight tokens, a gap of 3000 positions and eight more,
+can magnify the rounding of bfloat16: do not ship one.
 """
 
 import math

@@ -71,7 +71,8 @@ def gradient(twin: Any, tokens: np.ndarray) -> Any:
     inputs = twin.get_input_embeddings()(ids)[None].detach().requires_grad_()
     twin.train()  # nothing drops out of a Llama; checkpoints are only taken in this mode
     scores = twin(inputs_embeds=inputs, use_cache=False).logits[0, :-1]
-    torch.nn.functional.cross_entropy(scores.float(), ids[1:]).backward()
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    torch.nn.functional.cross_entropy(scores.to(wide), ids[1:]).backward()
     twin.eval()
     return finished(inputs.grad[0])
 
